@@ -1,0 +1,1 @@
+"""Runnable examples: adapters trained on public data, and clients that use them."""

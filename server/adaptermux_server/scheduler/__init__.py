@@ -1,0 +1,1 @@
+"""Which rows go to the engine next; knows neither torch nor tokens' meaning."""

@@ -1,0 +1,1 @@
+"""From validated inputs to rows and from row values to answers; knows neither gRPC nor torch."""

@@ -1,0 +1,1 @@
+"""gRPC: the only package that sees messages, statuses and metadata."""

@@ -1,0 +1,159 @@
+"""The vocabulary that all packages share: plain values, no behaviour that needs torch or gRPC."""
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+BASE_SLOT = 0
+"""The slot of the base model itself: always there, never costs a traversal."""
+
+Values = npt.NDArray[np.float32]
+"""What a row yields, by what was asked of it; `tokens` counts special tokens, never padding.
+
+pooled hidden states      [hidden]
+sequence classification   [labels]
+token classification      [tokens, labels]
+question answering        [2, tokens]: start logits, end logits
+"""
+
+
+class Task(Enum):
+    """What an adapter's head computes."""
+
+    SEQUENCE_CLASSIFICATION = "sequence classification"
+    TOKEN_CLASSIFICATION = "token classification"
+    QUESTION_ANSWERING = "question answering"
+    FEATURE_EXTRACTION = "feature extraction"
+
+
+class ProblemType(Enum):
+    """How the logits of sequence classification become scores; the values are transformers' names."""
+
+    SINGLE_LABEL = "single_label_classification"
+    MULTI_LABEL = "multi_label_classification"
+    REGRESSION = "regression"
+
+
+class Pooling(Enum):
+    """How the last hidden states of a row become one vector; padding never takes part."""
+
+    MEAN = "mean"
+    CLS = "cls"
+    LAST = "last"
+    MAX = "max"
+
+
+class AdapterState(Enum):
+    """Where an adapter stands in its life: LOADING → READY → DRAINING → UNLOADED, or FAILED."""
+
+    LOADING = "LOADING"
+    READY = "READY"
+    DRAINING = "DRAINING"
+    UNLOADED = "UNLOADED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A point in time (of the given monotonic clock) by which an answer is of use."""
+
+    at: float = math.inf
+
+    @classmethod
+    def after(cls, seconds: float | None, now: float | None = None) -> "Deadline":
+        """The deadline `seconds` from `now` (None: from the monotonic clock); never, where `seconds` is None."""
+        if seconds is None:
+            return cls()
+        return cls((time.monotonic() if now is None else now) + seconds)
+
+    def remaining(self, now: float) -> float:
+        """Seconds left at `now`; negative once it has passed, infinite where there is no deadline."""
+        return self.at - now
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterSpec:
+    """What a checked adapter is: facts from its files, for listings and for post-processing."""
+
+    task: Task
+    problem_type: ProblemType | None
+    """Set for sequence classification alone."""
+    labels: tuple[str, ...]
+    """In the order of the logits; empty for feature extraction and question answering."""
+    peft_type: str
+    rank: int
+    """0 where the method has none."""
+    target_modules: tuple[str, ...]
+    """Names within the base model, sorted."""
+    size_bytes: int
+    """Of the adapter's tensors in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """What one forward cost; shared by the answers of all its rows."""
+
+    num_rows: int
+    compute_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RowAnswer:
+    """How one row ended well."""
+
+    values: Values
+    queue_seconds: float
+    """From joining the queue to the start of the batch."""
+    batch: BatchRecord
+
+
+@dataclass(eq=False, slots=True)
+class Row:
+    """One sequence for one adapter: the unit that the scheduler orders and the engine computes.
+
+    It carries all that is needed to answer it. Its future is set exactly once: answered, failed, cancelled or expired.
+    """
+
+    slot: int
+    columns: Mapping[str, tuple[int, ...]]
+    """What the tokenizer made, by name (`input_ids`, `token_type_ids`…), each [tokens]; no attention mask."""
+    pooling: Pooling | None
+    """None: through the adapter's head."""
+    future: "asyncio.Future[RowAnswer]"
+    deadline: Deadline = field(default_factory=Deadline)
+    enqueued_at: float = 0.0
+    """Set by the queue."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Length of the sequence, special tokens included."""
+        return len(self.columns["input_ids"])
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """One forward: rows of one slot, in the order in which their values are wanted."""
+
+    slot: int
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What the engine gives back for a plan."""
+
+    values: tuple[Values, ...]
+    """One for each row of the plan, in order."""
+    num_traversals: int
+    """Walks over the model that were needed to activate the slot: 0 or 1."""
+    traversal_seconds: float
+    compute_seconds: float
+    """The forward with its heads, traversal not included."""
+    resident_slots: frozenset[int]
+    """Slots that would need no traversal now (BASE_SLOT is always among them)."""
