@@ -157,3 +157,75 @@ class BatchResult:
     """The forward with its heads, traversal not included."""
     resident_slots: frozenset[int]
     """Slots that would need no traversal now (BASE_SLOT is always among them)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The base model and where it computes."""
+
+    model_id: str
+    """The operator's name for it, never a path."""
+    architecture: str
+    dtype: str
+    device: str
+    hidden_size: int
+    max_tokens: int
+    """Of a sequence, special tokens included."""
+    vocab_size: int
+    num_parameters: int
+    base_bytes: int
+    """Of its tensors in memory."""
+    peft_types: tuple[str, ...]
+    """PEFT methods whose adapters can be served, by PEFT's names."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """Rows that wait for one slot."""
+
+    slot: int
+    num_rows: int
+    oldest_wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """What became of rows since the start; each accepted row ends in exactly one of the next four."""
+
+    accepted: int = 0
+    answered: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    rejected: int = 0
+    """Never accepted: the queue was full."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostEstimates:
+    """What the scheduler reckons with, in seconds."""
+
+    traversal_seconds: float
+    batch_seconds: float
+    """The fixed part of a batch."""
+    token_seconds: float
+    """For each padded token."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerStatus:
+    """A picture of the scheduler at one moment."""
+
+    queues: tuple[QueueDepth, ...]
+    """Those that aren't empty, longest first."""
+    rows: RowCounts
+    num_batches: int
+    num_batched_rows: int
+    num_traversals: int
+    num_traversals_in_arrival_order: int
+    costs: CostEstimates
+
+    @property
+    def num_rows_queued(self) -> int:
+        """Rows waiting, in all queues."""
+        return sum(queue.num_rows for queue in self.queues)

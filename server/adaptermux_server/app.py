@@ -1,0 +1,176 @@
+"""The server as a whole: built in order, closed in reverse; a failing close doesn't stop the rest."""
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import psutil
+import structlog
+from prometheus_client import CollectorRegistry, start_http_server
+
+from adaptermux_server.adapters.lifecycle import Lifecycle
+from adaptermux_server.adapters.options import LoadOptions
+from adaptermux_server.adapters.registry import AdapterRegistry
+from adaptermux_server.config import ServerSettings
+from adaptermux_server.engine.backbone import load_backbone
+from adaptermux_server.engine.engine import Engine
+from adaptermux_server.metrics import RpcMetrics, SchedulerCollector
+from adaptermux_server.scheduler.loop import Scheduler
+from adaptermux_server.scheduler.settings import SchedulerSettings
+from adaptermux_server.tasks.service import InferenceService
+from adaptermux_server.tasks.tokenizing import Tokenizing
+from adaptermux_server.transport.admin import AdapterAdminServicer
+from adaptermux_server.transport.admin_convert import ServerPicture
+from adaptermux_server.transport.infer import InferServicer
+from adaptermux_server.transport.listeners import Listener, admin_listener, data_listener
+
+_LIBRARIES = ("grpcio", "peft", "protobuf", "tokenizers", "torch", "transformers")
+# Streams and answers that are being sent when the queue has drained already.
+_LAST_WORDS_SECONDS = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that takes calls."""
+
+    data_address: str
+    admin_address: str
+
+
+async def serve_until_signal(settings: ServerSettings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was accepted and return."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings):
+        await stop.wait()
+        _log.info("stopping")
+    _log.info("stopped")
+
+
+@asynccontextmanager
+async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
+    """Run a server: it is healthy, with its first adapters loaded, inside the context.
+
+    At the end health turns NOT_SERVING first, new requests are UNAVAILABLE, queued ones finish within `drain_seconds`.
+    Raises AdapterMuxError where an adapter can't be loaded, ListenError where an address can't be bound.
+    """
+    start_time = time.time()
+    async with AsyncExitStack() as stack:
+        engine = await _engine(settings, stack)
+        scheduler = Scheduler(engine.run, _scheduler_settings(settings))
+        await scheduler.start()
+        stack.push_async_callback(scheduler.close)
+        registry = AdapterRegistry()
+        lifecycle = _lifecycle(settings, registry, engine, scheduler)
+        stack.push_async_callback(lifecycle.close)
+        rpc_metrics = _metrics(settings, scheduler, stack)
+        service = InferenceService(registry, scheduler, _tokenizing(engine), _text_pool(settings, stack))
+        infer = InferServicer(service, engine.info, rpc_metrics, settings.max_concurrent_streamed_requests)
+        admin = AdapterAdminServicer(
+            registry, lifecycle, lambda: _picture(start_time, registry, scheduler, engine), rpc_metrics
+        )
+        limits = {"max_message_bytes": settings.max_message_bytes, "max_pending_rpcs": settings.max_pending_rpcs}
+        data = data_listener(infer, settings.address, **limits)
+        control = admin_listener(admin, settings.admin_address, **limits)
+        addresses = [await _listen(listener, stack) for listener in (data, control)]
+        await _load_first(settings, lifecycle)
+        stack.push_async_callback(_drain, (data, control), scheduler, settings.drain_seconds)
+        for listener in (data, control):
+            await listener.set_serving(True)
+        _log.info("serving", model=settings.shown_model_id, seconds=round(time.time() - start_time, 1))
+        yield RunningServer(*addresses)
+
+
+async def _engine(settings: ServerSettings, stack: AsyncExitStack) -> Engine:
+    backbone = await asyncio.to_thread(
+        load_backbone, settings.model, model_id=settings.shown_model_id, device=settings.device, dtype=settings.dtype
+    )
+    engine = Engine(backbone, adapters_per_tree=settings.adapters_per_tree, num_threads=settings.num_threads)
+    stack.push_async_callback(engine.close)
+    return engine
+
+
+def _scheduler_settings(settings: ServerSettings) -> SchedulerSettings:
+    return SchedulerSettings(
+        max_batch_rows=settings.max_batch_rows,
+        max_batch_tokens=settings.max_batch_tokens,
+        max_wait_seconds=settings.max_wait_seconds,
+        max_queued_rows=settings.max_queued_rows,
+        max_queued_rows_per_adapter=settings.max_queued_rows_per_adapter,
+    )
+
+
+def _lifecycle(settings: ServerSettings, registry: AdapterRegistry, engine: Engine, scheduler: Scheduler) -> Lifecycle:
+    return Lifecycle(
+        registry,
+        engine,
+        scheduler,
+        allowed_roots=settings.allowed_roots,
+        default_max_wait_seconds=settings.max_wait_seconds,
+    )
+
+
+def _metrics(settings: ServerSettings, scheduler: Scheduler, stack: AsyncExitStack) -> RpcMetrics:
+    registry = CollectorRegistry()
+    registry.register(SchedulerCollector(scheduler.status))
+    if settings.metrics_address is not None:
+        host, _, port = settings.metrics_address.rpartition(":")
+        server, thread = start_http_server(int(port), addr=host, registry=registry)
+        stack.callback(thread.join)
+        stack.callback(server.server_close)
+        stack.callback(server.shutdown)
+    return RpcMetrics(registry)
+
+
+def _tokenizing(engine: Engine) -> Tokenizing:
+    return Tokenizing(engine.backbone.tokenizer, engine.backbone.word_tokenizer, engine.info.max_tokens)
+
+
+def _text_pool(settings: ServerSettings, stack: AsyncExitStack) -> ThreadPoolExecutor:
+    pool = ThreadPoolExecutor(settings.num_text_workers, thread_name_prefix="text")
+    stack.callback(pool.shutdown)
+    return pool
+
+
+async def _listen(listener: Listener, stack: AsyncExitStack) -> str:
+    address = await listener.start()
+    stack.push_async_callback(listener.stop, _LAST_WORDS_SECONDS)
+    return address
+
+
+async def _load_first(settings: ServerSettings, lifecycle: Lifecycle) -> None:
+    for adapter_id, folder in settings.adapters.items():
+        uri = str(settings.resolved(folder))
+        record = await lifecycle.load(LoadOptions(adapter_id=adapter_id, uri=uri))
+        _log.info("adapter loaded", adapter=adapter_id, revision=record.revision[:12])
+
+
+async def _drain(listeners: tuple[Listener, ...], scheduler: Scheduler, timeout_seconds: float) -> None:
+    for listener in listeners:
+        await listener.set_serving(False)
+    await scheduler.drain(timeout_seconds)
+
+
+def _picture(start_time: float, registry: AdapterRegistry, scheduler: Scheduler, engine: Engine) -> ServerPicture:
+    memory = engine.memory()
+    return ServerPicture(
+        version=version("adaptermux"),
+        start_time=start_time,
+        adapters_by_state=Counter(record.state for record in registry.list()),
+        adapter_of_slot=registry.ids_by_slot(),
+        scheduler=scheduler.status(),
+        base_bytes=memory.base_bytes,
+        adapter_bytes=memory.adapter_bytes,
+        resident_bytes=psutil.Process().memory_info().rss,
+        library_versions={name: version(name) for name in _LIBRARIES},
+    )

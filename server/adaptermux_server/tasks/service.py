@@ -1,0 +1,214 @@
+"""The one way from a checked request to its answer: lease, tokenise, queue, post-process.
+
+Every RPC of inference is a case of `analyze`: some tasks (adapter and options) on some inputs.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from adaptermux_server.adapters.registry import AdapterRegistry, ServedAdapter
+from adaptermux_server.errors import AdapterRequiredError, InvalidRequestError, TaskMismatchError
+from adaptermux_server.tasks.answer import answer_result
+from adaptermux_server.tasks.classify import classification
+from adaptermux_server.tasks.embed import embedding
+from adaptermux_server.tasks.inputs import Input, TextInput
+from adaptermux_server.tasks.options import (
+    DEFAULT_OPTIONS,
+    RPC_OF_TASK,
+    AnswerOptions,
+    ClassifyOptions,
+    EmbedOptions,
+    Options,
+    TagOptions,
+    fits,
+)
+from adaptermux_server.tasks.results import Result
+from adaptermux_server.tasks.tag import tagged_sequence
+from adaptermux_server.tasks.tokenizing import Encoded, Tokenizing
+from adaptermux_server.types import BASE_SLOT, Deadline, Row, RowAnswer, Task, Values
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """One adapter to ask. `adapter` empty: the base; `options` None: the defaults of the adapter's task."""
+
+    adapter: str
+    options: Options | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzeCall:
+    """Every task is asked about every input. `rpc` is the name of the call, for error messages."""
+
+    rpc: str
+    tasks: tuple[TaskRequest, ...]
+    inputs: tuple[Input, ...]
+    truncate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredBy:
+    """Id and revision digest of the adapter that answered."""
+
+    id: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Analyzed:
+    """The answer to a call: `results[input][task]`."""
+
+    results: tuple[tuple[Result, ...], ...]
+    answered_by: tuple[AnsweredBy | None, ...]
+    """For each task; None: the base."""
+    queue_seconds: float
+    """The longest wait of a row."""
+    compute_seconds: float
+    """Of the batches that computed the rows, added up."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A task with its adapter leased; `served` None: the base."""
+
+    served: ServedAdapter | None
+    options: Options
+
+    @property
+    def takes_context(self) -> bool:
+        return isinstance(self.options, AnswerOptions)
+
+
+class RowQueue(Protocol):
+    """Whoever has the rows computed."""
+
+    def submit(self, rows: Sequence[Row]) -> None:
+        """Take all rows or none. Raises QueueFullError or ShuttingDownError."""
+
+
+class InferenceService:
+    """Answers calls. Owned by the event loop; tokenising and post-processing run in a pool of threads."""
+
+    def __init__(
+        self, registry: AdapterRegistry, queue: RowQueue, tokenizing: Tokenizing, pool: ThreadPoolExecutor
+    ) -> None:
+        self._registry, self._queue, self._tokenizing, self._pool = registry, queue, tokenizing, pool
+
+    async def analyze(self, call: AnalyzeCall, deadline: Deadline) -> Analyzed:
+        """Ask every task about every input; the answer is whole, or there is none.
+
+        Raises:
+            InvalidRequestError, InputTooLongError: an input doesn't fit.
+            AdapterNotFoundError, AdapterNotReadyError, AdapterRequiredError, TaskMismatchError: a task can't be served.
+            QueueFullError, DeadlineExceededError, AdapterUnloadedError, ShuttingDownError: the rows weren't computed.
+        """
+        with ExitStack() as leases:
+            targets = [self._target(task, call, leases) for task in call.tasks]
+            encoded = await self._in_pool(lambda: self._encode(call, targets))
+            rows = [[_row(item, target, deadline) for item in encoded[target.takes_context]] for target in targets]
+            answers = await self._compute(rows)
+            for target, answered in zip(targets, answers, strict=True):
+                if target.served is not None:
+                    target.served.num_rows_answered += len(answered)
+            results = await self._in_pool(lambda: _finish(targets, encoded, answers))
+        return _analyzed(targets, results, [answer for answered in answers for answer in answered])
+
+    async def tokenize(self, inputs: Sequence[Input]) -> list[Encoded]:
+        """Encode inputs whole."""
+        return await self._in_pool(lambda: [self._tokenizing.encode_whole(item) for item in inputs])
+
+    def _target(self, task: TaskRequest, call: AnalyzeCall, leases: ExitStack) -> _Target:
+        if not task.adapter:
+            if not isinstance(task.options, EmbedOptions):
+                raise AdapterRequiredError(call.rpc)
+            return _Target(None, task.options)
+        served = leases.enter_context(self._registry.lease(task.adapter))
+        options = task.options or DEFAULT_OPTIONS[served.spec.task]
+        if not fits(options, served.spec.task):
+            raise TaskMismatchError(served.id, served.spec.task, RPC_OF_TASK[served.spec.task])
+        _check_pairs(served.spec.task, options, call.inputs)
+        return _Target(served, options)
+
+    def _encode(self, call: AnalyzeCall, targets: Sequence[_Target]) -> dict[bool, list[Encoded]]:
+        """Encode once for each way of cutting that the targets need: context alone, or longest first."""
+        kinds = {target.takes_context for target in targets}
+        return {
+            context: self._tokenizing.encode(call.inputs, truncate=call.truncate, context=context) for context in kinds
+        }
+
+    async def _compute(self, rows: Sequence[Sequence[Row]]) -> list[list[RowAnswer]]:
+        flat = [row.future for group in rows for row in group]
+        try:
+            self._queue.submit([row for group in rows for row in group])
+            await asyncio.gather(*flat)
+        finally:
+            # After a failure or a cancelled call the other rows' places are of no use to anybody.
+            for future in flat:
+                future.cancel()
+        return [[row.future.result() for row in group] for group in rows]
+
+    def _in_pool(self, work: Callable[[], _T]) -> Awaitable[_T]:
+        return asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+def _check_pairs(task: Task, options: Options, inputs: Sequence[Input]) -> None:
+    if isinstance(options, AnswerOptions):
+        for index, item in enumerate(inputs):
+            if not (isinstance(item, TextInput) and item.pair):
+                text = "question answering needs a pair: `text` is the question, `text_pair` the context"
+                raise InvalidRequestError((f"inputs[{index}]", text))
+    elif task is Task.TOKEN_CLASSIFICATION and isinstance(options, TagOptions):
+        for index, item in enumerate(inputs):
+            if isinstance(item, TextInput) and item.pair:
+                raise InvalidRequestError((f"inputs[{index}].text_pair", "tagging takes one text: leave it empty"))
+
+
+def _row(encoded: Encoded, target: _Target, deadline: Deadline) -> Row:
+    return Row(
+        slot=target.served.slot if target.served else BASE_SLOT,
+        columns=encoded.columns,
+        pooling=target.options.pooling if isinstance(target.options, EmbedOptions) else None,
+        future=asyncio.get_running_loop().create_future(),
+        deadline=deadline,
+    )
+
+
+def _finish(
+    targets: Sequence[_Target], encoded: dict[bool, list[Encoded]], answers: Sequence[Sequence[RowAnswer]]
+) -> tuple[tuple[Result, ...], ...]:
+    by_task = [
+        [_result(target, item, answer.values) for item, answer in zip(encoded[target.takes_context], rows, strict=True)]
+        for target, rows in zip(targets, answers, strict=True)
+    ]
+    return tuple(zip(*by_task, strict=True))
+
+
+def _result(target: _Target, encoded: Encoded, values: Values) -> Result:
+    match target.options, target.served:
+        case EmbedOptions() as options, _:
+            return embedding(encoded, values, options)
+        case AnswerOptions() as options, _:
+            return answer_result(encoded, values, options)
+        case ClassifyOptions() as options, ServedAdapter(spec=spec):
+            return classification(encoded, values, spec, options)
+        case TagOptions() as options, ServedAdapter(spec=spec):
+            return tagged_sequence(encoded, values, spec, options)
+    raise AssertionError("this is a bug: a head's task without an adapter")
+
+
+def _analyzed(
+    targets: Sequence[_Target], results: tuple[tuple[Result, ...], ...], answers: Sequence[RowAnswer]
+) -> Analyzed:
+    batches = {id(answer.batch): answer.batch for answer in answers}
+    return Analyzed(
+        results=results,
+        answered_by=tuple(AnsweredBy(t.served.id, t.served.revision) if t.served else None for t in targets),
+        queue_seconds=max(answer.queue_seconds for answer in answers),
+        compute_seconds=sum(batch.compute_seconds for batch in batches.values()),
+    )

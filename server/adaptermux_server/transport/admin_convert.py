@@ -1,0 +1,108 @@
+"""Records of the control plane to messages, field by field."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from google.protobuf import timestamp_pb2
+
+from adaptermux.v1 import adapter_admin_pb2
+from adaptermux_server.adapters.record import AdapterRecord
+from adaptermux_server.transport.convert import PROBLEM_TYPES, TASKS, duration
+from adaptermux_server.transport.status import status_of
+from adaptermux_server.types import AdapterState, SchedulerStatus
+
+STATES = {
+    AdapterState.LOADING: adapter_admin_pb2.ADAPTER_STATE_LOADING,
+    AdapterState.READY: adapter_admin_pb2.ADAPTER_STATE_READY,
+    AdapterState.DRAINING: adapter_admin_pb2.ADAPTER_STATE_DRAINING,
+    AdapterState.UNLOADED: adapter_admin_pb2.ADAPTER_STATE_UNLOADED,
+    AdapterState.FAILED: adapter_admin_pb2.ADAPTER_STATE_FAILED,
+}
+_MAX_QUEUES_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPicture:
+    """The server at one moment."""
+
+    version: str
+    start_time: float
+    """Seconds since the epoch."""
+    adapters_by_state: Mapping[AdapterState, int]
+    adapter_of_slot: Mapping[int, str]
+    """Ids by slot; the base's slot isn't in it."""
+    scheduler: SchedulerStatus
+    base_bytes: int
+    adapter_bytes: int
+    resident_bytes: int
+    library_versions: Mapping[str, str]
+
+
+def adapter(record: AdapterRecord) -> adapter_admin_pb2.Adapter:
+    """Convert one adapter."""
+    message = adapter_admin_pb2.Adapter(
+        id=record.id,
+        revision=record.revision,
+        state=STATES[record.state],
+        weight=record.weight,
+        max_wait=duration(record.max_wait_seconds),
+        uri=record.uri,
+        load_time=_time(record.load_time),
+        last_used_time=_time(record.last_used_time),
+        num_rows_answered=record.num_rows_answered,
+        num_in_flight=record.num_in_flight,
+        error=status_of(record.error) if record.error else None,
+    )
+    if record.spec is not None:
+        message.task = TASKS[record.spec.task]
+        if record.spec.problem_type is not None:
+            message.problem_type = PROBLEM_TYPES[record.spec.problem_type]
+        message.peft_type = record.spec.peft_type
+        message.rank = record.spec.rank
+        message.target_modules.extend(record.spec.target_modules)
+        message.labels.extend(record.spec.labels)
+        message.size_bytes = record.spec.size_bytes
+    return message
+
+
+def server_status(picture: ServerPicture) -> adapter_admin_pb2.GetServerStatusResponse:
+    """Convert the picture of the server."""
+    scheduler = picture.scheduler
+    return adapter_admin_pb2.GetServerStatusResponse(
+        version=picture.version,
+        start_time=_time(picture.start_time),
+        adapters_by_state={state.value: count for state, count in picture.adapters_by_state.items()},
+        queues=[
+            adapter_admin_pb2.QueueStatus(
+                adapter_id=picture.adapter_of_slot.get(queue.slot, ""),
+                num_rows=queue.num_rows,
+                oldest_wait=duration(queue.oldest_wait_seconds),
+            )
+            for queue in scheduler.queues[:_MAX_QUEUES_SHOWN]
+        ],
+        num_rows_queued=scheduler.num_rows_queued,
+        rows=adapter_admin_pb2.RowCounts(**asdict(scheduler.rows)),
+        num_batches=scheduler.num_batches,
+        mean_batch_rows=scheduler.num_batched_rows / max(1, scheduler.num_batches),
+        num_traversals=scheduler.num_traversals,
+        num_traversals_in_arrival_order=scheduler.num_traversals_in_arrival_order,
+        costs=adapter_admin_pb2.CostEstimates(
+            traversal=duration(scheduler.costs.traversal_seconds),
+            batch=duration(scheduler.costs.batch_seconds),
+            token=duration(scheduler.costs.token_seconds),
+        ),
+        memory=adapter_admin_pb2.MemoryStatus(
+            base_bytes=picture.base_bytes,
+            adapter_bytes=picture.adapter_bytes,
+            resident_bytes=picture.resident_bytes,
+        ),
+        library_versions=picture.library_versions,
+    )
+
+
+def _time(seconds: float | None) -> timestamp_pb2.Timestamp | None:
+    if seconds is None:
+        return None
+    message = timestamp_pb2.Timestamp()
+    message.FromNanoseconds(round(seconds * 1e9))
+    return message

@@ -1,0 +1,66 @@
+"""The border of every RPC: what ends a call, and how the caller learns of it.
+
+A handler ends in one of four ways: it returns; it raises an AdapterMuxError, which becomes its status; the caller
+cancels or the deadline passes, which gRPC turns into CancelledError at an await; or it fails unexpectedly, which is
+INTERNAL with an incident id: the cause is logged and never sent.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+from google.rpc import status_pb2
+from grpc_status import rpc_status
+
+from adaptermux_server.metrics import RpcMetrics
+from adaptermux_server.transport.status import status_of
+from adaptermux_server.types import Deadline
+
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_CODE_OF_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def unary(
+    handler: Callable[[Any, _Request, Context], Awaitable[_Response]],
+) -> Callable[[Any, _Request, Context], Awaitable[_Response]]:
+    """Put a unary handler behind the border. Its servicer has an attribute `rpc_metrics`."""
+
+    @wraps(handler)
+    async def guarded(servicer: Any, request: _Request, context: Context) -> _Response:
+        started = time.perf_counter()
+        code = grpc.StatusCode.OK
+        try:
+            return await handler(servicer, request, context)
+        except asyncio.CancelledError:
+            code = grpc.StatusCode.CANCELLED
+            raise
+        except Exception as error:
+            status = status_of(error)
+            code = _CODE_OF_NUMBER[status.code]
+            await abort(context, status)
+        finally:
+            observe(servicer.rpc_metrics, handler.__name__, code, started)
+
+    return guarded
+
+
+async def abort(context: Context, status: status_pb2.Status) -> NoReturn:
+    """End the call with a status and its details."""
+    await context.abort_with_status(rpc_status.to_status(status))
+    raise AssertionError("this is a bug: abort_with_status returned")
+
+
+def observe(metrics: RpcMetrics, rpc: str, code: grpc.StatusCode, started: float) -> None:
+    """Count a call and its time."""
+    metrics.observe(rpc, code.name, time.perf_counter() - started)
+
+
+def deadline_of(context: Context) -> Deadline:
+    """The deadline that the caller set; never, where it set none."""
+    return Deadline.after(context.time_remaining())

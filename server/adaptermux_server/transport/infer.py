@@ -1,0 +1,95 @@
+"""Service `Infer`: each handler checks the request, delegates, and converts the answer."""
+
+from collections.abc import AsyncIterator
+
+from adaptermux.v1 import infer_pb2, infer_pb2_grpc
+from adaptermux_server.metrics import RpcMetrics
+from adaptermux_server.tasks.service import AnalyzeCall, Analyzed, InferenceService
+from adaptermux_server.transport import checks, convert
+from adaptermux_server.transport.border import Context, deadline_of, unary
+from adaptermux_server.transport.stream import RequestStream
+from adaptermux_server.types import ModelInfo
+
+SERVICE_NAME = infer_pb2.DESCRIPTOR.services_by_name["Infer"].full_name
+_RPCS = [method.name for method in infer_pb2.DESCRIPTOR.services_by_name["Infer"].methods]
+
+
+class InferServicer(infer_pb2_grpc.InferServicer):
+    """Serves the data plane."""
+
+    def __init__(
+        self, service: InferenceService, model: ModelInfo, rpc_metrics: RpcMetrics, max_concurrent_streamed: int
+    ) -> None:
+        """`max_concurrent_streamed`: requests of one stream that are worked on at once."""
+        self.rpc_metrics = rpc_metrics
+        self._service = service
+        self._model = model
+        self._max_concurrent_streamed = max_concurrent_streamed
+
+    @unary
+    async def Classify(self, request: infer_pb2.ClassifyRequest, context: Context) -> infer_pb2.ClassifyResponse:
+        """See infer.proto."""
+        analyzed = await self._analyze(checks.check_classify(request), context)
+        return infer_pb2.ClassifyResponse(
+            results=[convert.analysis(row[0], None).classification for row in analyzed.results],
+            adapter=convert.adapter_ref(analyzed.answered_by[0]),
+            timings=convert.timings(analyzed),
+        )
+
+    @unary
+    async def TagTokens(self, request: infer_pb2.TagTokensRequest, context: Context) -> infer_pb2.TagTokensResponse:
+        """See infer.proto."""
+        analyzed = await self._analyze(checks.check_tag_tokens(request), context)
+        return infer_pb2.TagTokensResponse(
+            results=[convert.analysis(row[0], None).tags for row in analyzed.results],
+            adapter=convert.adapter_ref(analyzed.answered_by[0]),
+            timings=convert.timings(analyzed),
+        )
+
+    @unary
+    async def Answer(self, request: infer_pb2.AnswerRequest, context: Context) -> infer_pb2.AnswerResponse:
+        """See infer.proto."""
+        analyzed = await self._analyze(checks.check_answer(request), context)
+        return infer_pb2.AnswerResponse(
+            results=[convert.analysis(row[0], None).answer for row in analyzed.results],
+            adapter=convert.adapter_ref(analyzed.answered_by[0]),
+            timings=convert.timings(analyzed),
+        )
+
+    @unary
+    async def Embed(self, request: infer_pb2.EmbedRequest, context: Context) -> infer_pb2.EmbedResponse:
+        """See infer.proto."""
+        analyzed = await self._analyze(checks.check_embed(request), context)
+        return infer_pb2.EmbedResponse(
+            results=[convert.analysis(row[0], None).embedding for row in analyzed.results],
+            adapter=convert.adapter_ref(analyzed.answered_by[0]),
+            timings=convert.timings(analyzed),
+        )
+
+    @unary
+    async def Analyze(self, request: infer_pb2.AnalyzeRequest, context: Context) -> infer_pb2.AnalyzeResponse:
+        """See infer.proto."""
+        return convert.analyze_response(await self._analyze(checks.check_analyze(request), context))
+
+    async def StreamAnalyze(
+        self, request_iterator: AsyncIterator[infer_pb2.StreamAnalyzeRequest], context: Context
+    ) -> AsyncIterator[infer_pb2.StreamAnalyzeResponse]:
+        """See infer.proto."""
+        stream = RequestStream(self._service, self.rpc_metrics, self._max_concurrent_streamed, deadline_of(context))
+        async for response in stream.responses(request_iterator, context):
+            yield response
+
+    @unary
+    async def Tokenize(self, request: infer_pb2.TokenizeRequest, context: Context) -> infer_pb2.TokenizeResponse:
+        """See infer.proto."""
+        encoded = await self._service.tokenize(checks.check_inputs(request.inputs))
+        return convert.tokenize_response(encoded, self._model.max_tokens)
+
+    @unary
+    async def GetModel(self, request: infer_pb2.GetModelRequest, context: Context) -> infer_pb2.GetModelResponse:
+        """See infer.proto."""
+        return convert.model_response(self._model, _RPCS)
+
+    async def _analyze(self, call: AnalyzeCall, context: Context) -> Analyzed:
+        checks.check_routing([task.adapter for task in call.tasks], context.invocation_metadata())
+        return await self._service.analyze(call, deadline_of(context))

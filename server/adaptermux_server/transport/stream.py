@@ -1,0 +1,77 @@
+"""StreamAnalyze: many requests on one call, each answered by itself, a bounded number at once."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, AsyncIterator
+
+import grpc
+
+from adaptermux.v1 import infer_pb2
+from adaptermux_server.metrics import RpcMetrics
+from adaptermux_server.tasks.service import InferenceService
+from adaptermux_server.transport import checks, convert
+from adaptermux_server.transport.border import Context, abort, observe
+from adaptermux_server.transport.status import status_of
+from adaptermux_server.types import Deadline
+
+_RPC = "StreamAnalyze"
+_Response = infer_pb2.StreamAnalyzeResponse
+
+
+class RequestStream:
+    """One stream. A reader takes requests, a task answers each, the responses go out as they are ready.
+
+    At most `max_concurrent` requests are between reading and sending. While the caller doesn't read, sending waits, so
+    reading waits, so gRPC's flow control holds the caller up: memory stays bounded.
+    """
+
+    def __init__(self, service: InferenceService, metrics: RpcMetrics, max_concurrent: int, deadline: Deadline) -> None:
+        self._service, self._metrics, self._deadline = service, metrics, deadline
+        self._room = asyncio.Semaphore(max_concurrent)
+        self._ready: asyncio.Queue[_Response | None] = asyncio.Queue()
+        self._unanswered: set[str] = set()
+
+    async def responses(
+        self, requests: AsyncIterable[infer_pb2.StreamAnalyzeRequest], context: Context
+    ) -> AsyncIterator[_Response]:
+        """Yield a response for each request; ends once the caller has closed its side and all are answered."""
+        started, code = time.perf_counter(), grpc.StatusCode.CANCELLED
+        reader = asyncio.create_task(self._read(requests))
+        try:
+            while (response := await self._ready.get()) is not None:
+                yield response
+                self._room.release()
+            await reader
+            code = grpc.StatusCode.OK
+        except Exception as error:
+            code = grpc.StatusCode.INTERNAL
+            await abort(context, status_of(error))
+        finally:
+            reader.cancel()
+            observe(self._metrics, _RPC, code, started)
+
+    async def _read(self, requests: AsyncIterable[infer_pb2.StreamAnalyzeRequest]) -> None:
+        """Start a task for each request. Cancelling the reader cancels them all."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for request in requests:
+                    await self._room.acquire()
+                    group.create_task(self._answer(request))
+        finally:
+            self._ready.put_nowait(None)
+
+    async def _answer(self, request: infer_pb2.StreamAnalyzeRequest) -> None:
+        try:
+            request_id = checks.check_request_id(request.request_id, self._unanswered)
+        except Exception as error:
+            self._ready.put_nowait(_Response(request_id=request.request_id, error=status_of(error)))
+            return
+        self._unanswered.add(request_id)
+        try:
+            analyzed = await self._service.analyze(checks.check_analyze(request.request), self._deadline)
+            response = _Response(request_id=request_id, response=convert.analyze_response(analyzed))
+        except Exception as error:
+            response = _Response(request_id=request_id, error=status_of(error))
+        finally:
+            self._unanswered.discard(request_id)
+        self._ready.put_nowait(response)
