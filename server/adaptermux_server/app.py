@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 import psutil
@@ -18,8 +18,8 @@ from adaptermux_server.adapters.lifecycle import Lifecycle
 from adaptermux_server.adapters.options import LoadOptions
 from adaptermux_server.adapters.registry import AdapterRegistry
 from adaptermux_server.config import ServerSettings
-from adaptermux_server.engine.backbone import load_backbone
-from adaptermux_server.engine.engine import Engine
+from adaptermux_server.engine.engine import Engine, EngineSettings, open_engine
+from adaptermux_server.engine.peft_layers import SERVED_PEFT_TYPES
 from adaptermux_server.metrics import RpcMetrics, SchedulerCollector
 from adaptermux_server.scheduler.loop import Scheduler
 from adaptermux_server.scheduler.settings import SchedulerSettings
@@ -29,12 +29,17 @@ from adaptermux_server.transport.admin import AdapterAdminServicer
 from adaptermux_server.transport.admin_convert import ServerPicture
 from adaptermux_server.transport.infer import InferServicer
 from adaptermux_server.transport.listeners import Listener, admin_listener, data_listener
+from adaptermux_server.types import ModelInfo
 
 _LIBRARIES = ("grpcio", "peft", "protobuf", "tokenizers", "torch", "transformers")
 # Streams and answers that are being sent when the queue has drained already.
 _LAST_WORDS_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
+
+
+class StartError(Exception):
+    """The server can't start as it is configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
     """Run a server: it is healthy, with its first adapters loaded, inside the context.
 
     At the end health turns NOT_SERVING first, new requests are UNAVAILABLE, queued ones finish within `drain_seconds`.
-    Raises AdapterMuxError where an adapter can't be loaded, ListenError where an address can't be bound.
+    Raises StartError for the base model, AdapterMuxError for an adapter, ListenError for an address.
     """
     start_time = time.time()
     async with AsyncExitStack() as stack:
@@ -74,8 +79,10 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
         lifecycle = _lifecycle(settings, registry, engine, scheduler)
         stack.push_async_callback(lifecycle.close)
         rpc_metrics = _metrics(settings, scheduler, stack)
-        service = InferenceService(registry, scheduler, _tokenizing(engine), _text_pool(settings, stack))
-        infer = InferServicer(service, engine.info, rpc_metrics, settings.max_concurrent_streamed_requests)
+        model = _model_info(settings, engine)
+        tokenizing = Tokenizing(engine.backbone.tokenizer, model.max_tokens)
+        service = InferenceService(registry, scheduler, tokenizing, _text_pool(settings, stack))
+        infer = InferServicer(service, model, rpc_metrics, settings.max_concurrent_streamed_requests)
         admin = AdapterAdminServicer(
             registry, lifecycle, lambda: _picture(start_time, registry, scheduler, engine), rpc_metrics
         )
@@ -92,12 +99,23 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
 
 
 async def _engine(settings: ServerSettings, stack: AsyncExitStack) -> Engine:
-    backbone = await asyncio.to_thread(
-        load_backbone, settings.model, model_id=settings.shown_model_id, device=settings.device, dtype=settings.dtype
+    engine_settings = EngineSettings(
+        model=settings.model,
+        device=settings.device,
+        dtype=settings.dtype,
+        num_threads=settings.num_threads,
+        adapters_per_tree=settings.adapters_per_tree,
     )
-    engine = Engine(backbone, adapters_per_tree=settings.adapters_per_tree, num_threads=settings.num_threads)
-    stack.push_async_callback(engine.close)
+    try:
+        engine = await asyncio.to_thread(open_engine, engine_settings)
+    except (OSError, ValueError) as error:
+        raise StartError(f"can't load the base model {settings.model}: {error}") from error
+    stack.push_async_callback(asyncio.to_thread, engine.close)
     return engine
+
+
+def _model_info(settings: ServerSettings, engine: Engine) -> ModelInfo:
+    return ModelInfo(model_id=settings.shown_model_id, peft_types=SERVED_PEFT_TYPES, **asdict(engine.backbone.facts))
 
 
 def _scheduler_settings(settings: ServerSettings) -> SchedulerSettings:
@@ -130,10 +148,6 @@ def _metrics(settings: ServerSettings, scheduler: Scheduler, stack: AsyncExitSta
         stack.callback(server.server_close)
         stack.callback(server.shutdown)
     return RpcMetrics(registry)
-
-
-def _tokenizing(engine: Engine) -> Tokenizing:
-    return Tokenizing(engine.backbone.tokenizer, engine.backbone.word_tokenizer, engine.info.max_tokens)
 
 
 def _text_pool(settings: ServerSettings, stack: AsyncExitStack) -> ThreadPoolExecutor:

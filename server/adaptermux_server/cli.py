@@ -98,14 +98,13 @@ def _run(settings: ServerSettings) -> int:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Imported here: they load torch, which no other command and no wrong option should wait for.
-    from adaptermux_server.app import serve_until_signal  # noqa: PLC0415
-    from adaptermux_server.engine.backbone import ModelLoadError  # noqa: PLC0415
+    from adaptermux_server.app import StartError, serve_until_signal  # noqa: PLC0415
     from adaptermux_server.errors import AdapterMuxError  # noqa: PLC0415
     from adaptermux_server.transport.listeners import ListenError  # noqa: PLC0415
 
     try:
         asyncio.run(serve_until_signal(settings))
-    except (AdapterMuxError, ListenError, ModelLoadError) as error:
+    except (AdapterMuxError, ListenError, StartError) as error:
         typer.echo(f"error: {error}", err=True)
         return _EXIT_FAILED
     return 0

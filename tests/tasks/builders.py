@@ -31,8 +31,7 @@ def make_tokenizing(max_tokens: int = 32) -> Tokenizing:
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
         special_tokens=[("[CLS]", vocab["[CLS]"]), ("[SEP]", vocab["[SEP]"])],
     )
-    tokenizer = FakeFastTokenizer(backend)
-    return Tokenizing(tokenizer, tokenizer, max_tokens)
+    return Tokenizing(FakeFastTokenizer(backend), max_tokens)
 
 
 def encode(item: Input) -> Encoded:

@@ -4,16 +4,16 @@ transformers' tokenizers keep truncation as mutable state of one shared object, 
 truncation race ("Already borrowed"). Here each way of cutting has a tokenizer of its own that is never changed again.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+from tokenizers import Encoding as RawEncoding
+from tokenizers import Tokenizer
 
 from adaptermux_server.errors import InputTooLongError, InvalidRequestError
 from adaptermux_server.tasks.inputs import Input, TextInput, WordsInput
-
-if TYPE_CHECKING:
-    from tokenizers import Encoding as RawEncoding
-    from tokenizers import Tokenizer as Backend
 
 
 class FastTokenizer(Protocol):
@@ -48,14 +48,14 @@ class Encoded:
 class Tokenizing:
     """Encodes inputs for one base model, whole or cut to what the model takes."""
 
-    def __init__(self, texts: FastTokenizer, words: FastTokenizer, max_tokens: int) -> None:
-        """`words`: the tokenizer for ready-made words (byte-level ones need a prefix space there)."""
+    def __init__(self, tokenizer: FastTokenizer, max_tokens: int) -> None:
         self.max_tokens = max_tokens
-        self._columns = tuple(name for name in texts.model_input_names if name != "attention_mask")
-        # Nobody can use a longer piece than this, so the tokenizer need not see it: it bounds the time of any input.
-        self._whole = {TextInput: _clone(texts), WordsInput: _clone(words)}
-        self._cut = {TextInput: _clone(texts, max_tokens), WordsInput: _clone(words, max_tokens)}
-        self._cut_context = _clone(texts, max_tokens, "only_second")
+        self._columns = tuple(name for name in tokenizer.model_input_names if name != "attention_mask")
+        texts = tokenizer.backend_tokenizer.to_str()
+        words = _with_prefix_space(texts)
+        self._whole = {TextInput: _backend(texts), WordsInput: _backend(words)}
+        self._cut = {TextInput: _backend(texts, max_tokens), WordsInput: _backend(words, max_tokens)}
+        self._cut_context = _backend(texts, max_tokens, "only_second")
 
     def encode(self, inputs: Sequence[Input], *, truncate: bool, context: bool = False) -> list[Encoded]:
         """Encode each input; `context`: they are (question, context) pairs of which only the context may be cut.
@@ -88,7 +88,7 @@ class Tokenizing:
             raise InvalidRequestError((f"inputs[{index}].question", text)) from error
         return self._encoded(item, raw, truncated=True)
 
-    def _encoded(self, item: Input, raw: "RawEncoding", *, truncated: bool) -> Encoded:
+    def _encoded(self, item: Input, raw: RawEncoding, *, truncated: bool) -> Encoded:
         return Encoded(
             source=item,
             columns={name: tuple(getattr(raw, _RAW_NAMES.get(name, name))) for name in self._columns},
@@ -103,17 +103,29 @@ class Tokenizing:
 _RAW_NAMES = {"input_ids": "ids", "token_type_ids": "type_ids"}
 
 
-def _clone(tokenizer: FastTokenizer, max_tokens: int | None = None, strategy: str = "longest_first") -> "Backend":
-    backend = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
+def _with_prefix_space(serialized: str) -> str:
+    """The same tokenizer for ready-made words: byte-level ones must treat each as if a space stood before it.
+
+    As `add_prefix_space=True` does, with which transformers insists that such tokenizers are loaded for words.
+    """
+    return json.dumps(json.loads(serialized, object_hook=_set_prefix_space))
+
+
+def _set_prefix_space(fields: dict[str, Any]) -> dict[str, Any]:
+    return {**fields, "add_prefix_space": True} if "add_prefix_space" in fields else fields
+
+
+def _backend(serialized: str, max_tokens: int | None = None, strategy: str = "longest_first") -> Tokenizer:
+    backend = Tokenizer.from_str(serialized)
     backend.no_padding()
     if max_tokens is None:
         backend.no_truncation()
     else:
         backend.enable_truncation(max_tokens, strategy=strategy)
-    return backend  # type: ignore[no-any-return]
+    return backend
 
 
-def _encode(backend: "Backend", item: Input) -> "RawEncoding":
+def _encode(backend: Tokenizer, item: Input) -> RawEncoding:
     if isinstance(item, WordsInput):
         return backend.encode(list(item.words), is_pretokenized=True)
     return backend.encode(item.text, item.pair)
