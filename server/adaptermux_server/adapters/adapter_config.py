@@ -64,9 +64,8 @@ def _check_fields(method: Method, fields: Mapping[str, Any]) -> None:
     for name, value in fields.items():
         check = method.applied.get(name) or method.ignored.get(name)
         if check is None:
-            raise ConfigUnsupportedError(
-                _quoted(name), "not a known field of this peft_type; remove it if it is unused"
-            )
+            shown = name[:_MAX_QUOTED_CHARACTERS]
+            raise ConfigUnsupportedError(shown, "not a known field of this peft_type; remove it if it is unused")
         problem = check(value)
         if problem:
             raise ConfigUnsupportedError(name, f"{problem}; it is {_quoted(value)}")

@@ -8,9 +8,10 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from adaptermux_server.adapters.checkpoint import Checkpoint, CheckpointLimits, read_checkpoint
+from adaptermux_server.adapters.hosts import ModelHost, PreparedAdapter, QueueHost
 from adaptermux_server.adapters.ids import check_adapter_id
 from adaptermux_server.adapters.options import LoadOptions
 from adaptermux_server.adapters.record import AdapterRecord
@@ -24,7 +25,9 @@ from adaptermux_server.errors import (
     InvalidRequestError,
     ShuttingDownError,
 )
-from adaptermux_server.types import AdapterSpec, AdapterState, ProblemType, Task
+from adaptermux_server.types import AdapterState, Task
+
+__all__ = ["Lifecycle", "LoadOptions", "ModelHost", "PreparedAdapter", "QueueHost"]
 
 DEFAULT_DRAIN_SECONDS = 30.0
 MAX_DRAIN_SECONDS = 3600.0
@@ -32,45 +35,6 @@ MAX_DRAIN_SECONDS = 3600.0
 _MAX_CONCURRENT_READS = 4
 _log = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
-
-
-class PreparedAdapter(Protocol):
-    """An adapter that is checked against the base model and only needs a slot."""
-
-    @property
-    def spec(self) -> AdapterSpec:
-        """What it is."""
-
-
-_Prepared = TypeVar("_Prepared", bound=PreparedAdapter)
-
-
-class ModelHost(Protocol[_Prepared]):
-    """Whoever owns the model. What it prepares is its own affair, but for the spec."""
-
-    async def prepare(
-        self, checkpoint: Checkpoint, *, labels: tuple[str, ...], problem_type: ProblemType | None
-    ) -> _Prepared:
-        """Check and build all that can be built beside the model. `labels` empty, `problem_type` None: by the head."""
-
-    async def install(self, slot: int, prepared: _Prepared) -> None:
-        """Put it into a free slot; after an error the slot is free as before."""
-
-    async def remove(self, slot: int) -> None:
-        """Free a slot."""
-
-
-class QueueHost(Protocol):
-    """Whoever owns the queue."""
-
-    def configure_slot(self, slot: int, *, label: str, weight: float, max_wait_seconds: float | None) -> None:
-        """Set how the rows of a slot are treated."""
-
-    def fail_slot(self, slot: int, error: Exception) -> int:
-        """Fail the rows of a slot that wait; returns how many."""
-
-    def forget_slot(self, slot: int) -> None:
-        """Drop what is known of a slot that has no rows."""
 
 
 class Lifecycle:

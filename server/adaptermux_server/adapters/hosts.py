@@ -1,0 +1,45 @@
+"""What the lifecycle needs of the engine and of the scheduler; both are known here by these protocols alone."""
+
+from typing import Protocol, TypeVar
+
+from adaptermux_server.adapters.checkpoint import Checkpoint
+from adaptermux_server.types import AdapterSpec, ProblemType
+
+
+class PreparedAdapter(Protocol):
+    """An adapter that is checked against the base model and only needs a slot."""
+
+    @property
+    def spec(self) -> AdapterSpec:
+        """What it is."""
+
+
+_Prepared = TypeVar("_Prepared", bound=PreparedAdapter)
+
+
+class ModelHost(Protocol[_Prepared]):
+    """Whoever owns the model. What it prepares is its own affair, but for the spec."""
+
+    async def prepare(
+        self, checkpoint: Checkpoint, *, labels: tuple[str, ...], problem_type: ProblemType | None
+    ) -> _Prepared:
+        """Check and build all that can be built beside the model. `labels` empty, `problem_type` None: by the head."""
+
+    async def install(self, slot: int, prepared: _Prepared) -> None:
+        """Put it into a free slot; after an error the slot is free as before."""
+
+    async def remove(self, slot: int) -> None:
+        """Free a slot."""
+
+
+class QueueHost(Protocol):
+    """Whoever owns the queue."""
+
+    def configure_slot(self, slot: int, *, label: str, weight: float, max_wait_seconds: float | None) -> None:
+        """Set how the rows of a slot are treated."""
+
+    def fail_slot(self, slot: int, error: Exception) -> int:
+        """Fail the rows of a slot that wait; returns how many."""
+
+    def forget_slot(self, slot: int) -> None:
+        """Drop what is known of a slot that has no rows."""
