@@ -131,7 +131,7 @@ class Adapter(google.protobuf.message.Message):
 
     @property
     def error(self) -> google.rpc.status_pb2.Status:
-        """If FAILED: why."""
+        """Why the last load failed. Beside READY: an earlier revision still serves."""
 
     def __init__(
         self,
