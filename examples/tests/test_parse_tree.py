@@ -39,10 +39,13 @@ def assert_is_tree(arcs: list[Arc], size: int) -> None:
     heads = {arc.dependent: arc.head for arc in arcs}
     assert list(range(1, size + 1)) == [arc.dependent for arc in arcs]
     assert (1 if size else 0) == list(heads.values()).count(ROOT)
-    for word in heads:
-        for _ in range(size):
-            word = heads.get(word, ROOT)
-        assert word == ROOT
+    assert all(_top(word, heads) == ROOT for word in heads)
+
+
+def _top(word: int, heads: dict[int, int]) -> int:
+    for _ in heads:
+        word = heads.get(word, ROOT)
+    return word
 
 
 @given(trees())

@@ -1,0 +1,1 @@
+"""Train the example adapters from public data: `python -m examples.train --help`."""

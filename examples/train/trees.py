@@ -56,8 +56,8 @@ def noun_phrases(sentence: Sentence) -> list[tuple[int, int, int]]:
     """Return the base noun phrases as (head, first, last), counted from 1, in order and without overlap.
 
     The rule: a NOUN, PROPN or PRON with the unbroken run of words around it that hang on it, directly or through
-    one another, by a relation of INSIDE_NOUN_PHRASE (an adverb only under such a modifier, a possessive `'s` with
-    its possessor). A nominal inside a longer phrase starts none of its own.
+    one another, by a relation of INSIDE_NOUN_PHRASE (an adverb or a hyphen only under such a modifier, a
+    possessive `'s` with its possessor). A nominal inside a longer phrase starts none of its own.
     """
     candidates = [
         (word, *_phrase_run(word, sentence)) for word, tag in enumerate(sentence.upos, start=1) if tag in NOMINALS

@@ -80,7 +80,9 @@ def _settings(given: dict[str, Any]) -> ServerSettings:
 
 def _configure_logging(settings: ServerSettings) -> None:
     logging.basicConfig(level=_LEVELS[settings.log_level], format="%(levelname)s %(name)s %(message)s")
-    renderer = structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer()
+    # A rich traceback shows all locals: callers' texts, and tensors that take seconds to print on the event loop.
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer = structlog.processors.JSONRenderer() if settings.log_format == "json" else console
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -16,6 +16,7 @@ from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from adaptermux_server.metrics import RpcMetrics
+from adaptermux_server.transport.decoding import checked
 from adaptermux_server.transport.status import status_of
 from adaptermux_server.types import Deadline
 
@@ -36,7 +37,7 @@ def unary(
         started = time.perf_counter()
         code = grpc.StatusCode.OK
         try:
-            return await handler(servicer, request, context)
+            return await handler(servicer, checked(request), context)
         except asyncio.CancelledError:
             code = grpc.StatusCode.CANCELLED
             raise

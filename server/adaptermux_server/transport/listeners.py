@@ -9,6 +9,7 @@ from grpc_reflection.v1alpha import reflection
 
 from adaptermux.v1 import adapter_admin_pb2_grpc, infer_pb2_grpc
 from adaptermux_server.transport import admin, infer
+from adaptermux_server.transport.decoding import Decoding
 
 _OVERALL = ""
 _log = structlog.get_logger(__name__)
@@ -25,7 +26,9 @@ class Listener:
 
     def __init__(self, name: str, address: str, service_name: str, options: Sequence[tuple[str, int]]) -> None:
         self.name = name
-        self.server = grpc.aio.server(options=[*options, ("grpc.so_reuseport", 0)])
+        self.server = grpc.aio.server(
+            interceptors=[Decoding(service_name)], options=[*options, ("grpc.so_reuseport", 0)]
+        )
         self._address = address
         self._service_name = service_name
         self._health = health.aio.HealthServicer()

@@ -11,6 +11,7 @@ from adaptermux_server.metrics import RpcMetrics
 from adaptermux_server.tasks.service import InferenceService
 from adaptermux_server.transport import checks, convert
 from adaptermux_server.transport.border import Context, abort, observe
+from adaptermux_server.transport.decoding import checked
 from adaptermux_server.transport.status import status_of
 from adaptermux_server.types import Deadline
 
@@ -62,7 +63,7 @@ class RequestStream:
 
     async def _answer(self, request: infer_pb2.StreamAnalyzeRequest) -> None:
         try:
-            request_id = checks.check_request_id(request.request_id, self._unanswered)
+            request_id = checks.check_request_id(checked(request).request_id, self._unanswered)
         except Exception as error:
             self._ready.put_nowait(_Response(request_id=request.request_id, error=status_of(error)))
             return

@@ -1,0 +1,67 @@
+"""`python -m benchmarks NAME|all [--quick] [--json FILE] [--check]`: run benchmarks and compare them with their targets."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.report import Benchmark, Report, environment, table
+
+BENCHMARKS: Mapping[str, str] = {
+    "simulation": "benchmarks.simulation",
+    "traversals": "benchmarks.traversals",
+    "served": "benchmarks.served",
+    "switch": "benchmarks.switch",
+}
+"""Name → module; each is a `Benchmark`, imported only when it runs since most of them load torch."""
+
+_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+"""Nothing is fetched, and alternatives compete with one computing thread each. What the caller has set wins."""
+
+
+def main(arguments: Sequence[str] | None = None, modules: Mapping[str, str] = BENCHMARKS) -> int:
+    """Run what the command line names; returns the exit code.
+
+    0: done; 1: `--check` was given and a target is missed. A wrong name or option exits with 2, as argparse does.
+    """
+    options = _parser(modules).parse_args(arguments)
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    console = Console()
+    names = list(modules) if options.name == "all" else [options.name]
+    reports = [_run(name, modules[name], options.quick, console) for name in names]
+    if options.json:
+        _write(options.json, reports, as_list=options.name == "all")
+    return int(options.check and any(report.missed for report in reports))
+
+
+def _parser(modules: Mapping[str, str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run benchmarks against their targets.")
+    parser.add_argument("name", choices=[*modules, "all"], help="which benchmark to run")
+    parser.add_argument("--quick", action="store_true", help="fewer requests, rounds and adapters: less exact")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write metrics and environment to FILE")
+    parser.add_argument("--check", action="store_true", help="exit with 1 where a target is missed")
+    return parser
+
+
+def _run(name: str, module: str, quick: bool, console: Console) -> Report:
+    with console.status(f"{name}: running"):
+        benchmark: Benchmark = import_module(module)  # type: ignore[assignment]
+        report = Report(name, benchmark.run(quick), benchmark.TARGETS)
+    console.print(table(report))
+    return report
+
+
+def _write(file: Path, reports: Sequence[Report], *, as_list: bool) -> None:
+    env = environment()
+    documents = [{"name": report.name, "metrics": report.metrics, "env": env} for report in reports]
+    file.write_text(json.dumps(documents if as_list else documents[0], indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""What the calls of `AdapterAdmin` return: plain frozen values, times in seconds, sizes in bytes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from adaptermux_client.errors import AdapterMuxClientError
+from adaptermux_client.results import ProblemType, Task
+
+
+class AdapterState(StrEnum):
+    """Where an adapter stands in its life."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    """Newer than this client."""
+    LOADING = "LOADING"
+    READY = "READY"
+    DRAINING = "DRAINING"
+    UNLOADED = "UNLOADED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterInfo:
+    """An adapter as the server knows it."""
+
+    id: str
+    revision: str
+    """Hex sha-256 over its files; empty while LOADING, or if FAILED before they could be read."""
+    state: AdapterState
+    task: Task
+    problem_type: ProblemType
+    """UNSPECIFIED unless the task is sequence classification."""
+    peft_type: str
+    rank: int
+    """0 where the method has none."""
+    target_modules: tuple[str, ...]
+    labels: tuple[str, ...]
+    """In the order of the logits."""
+    size_bytes: int
+    weight: float
+    max_wait_seconds: float | None
+    uri: str
+    load_time: datetime | None
+    last_used_time: datetime | None
+    """None: never."""
+    num_rows_answered: int
+    num_in_flight: int
+    error: AdapterMuxClientError | None
+    """Why it is FAILED."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterPage:
+    """A part of the list of adapters; `next_page_token` is empty on the last one."""
+
+    adapters: tuple[AdapterInfo, ...]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """The queue of one adapter ("" is the base model)."""
+
+    adapter_id: str
+    num_rows: int
+    oldest_wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """What became of rows since the start of the server."""
+
+    accepted: int
+    answered: int
+    failed: int
+    cancelled: int
+    expired: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class CostEstimates:
+    """What the scheduler reckons with: averages of what it measured."""
+
+    traversal_seconds: float
+    batch_seconds: float
+    token_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryStatus:
+    """Memory of the server."""
+
+    base_bytes: int
+    adapter_bytes: int
+    resident_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """The server at a moment: queue, batches, traversals, memory, versions."""
+
+    version: str
+    start_time: datetime | None
+    adapters_by_state: Mapping[str, int]
+    queues: tuple[QueueStatus, ...]
+    num_rows_queued: int
+    rows: RowCounts
+    num_batches: int
+    mean_batch_rows: float
+    num_traversals: int
+    num_traversals_in_arrival_order: int
+    """What serving the same rows one by one as they came would have cost."""
+    costs: CostEstimates
+    memory: MemoryStatus
+    library_versions: Mapping[str, str]

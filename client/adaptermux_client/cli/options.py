@@ -1,0 +1,43 @@
+"""Options and arguments that several commands share."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from adaptermux_client.channel import DEFAULT_ADDRESS, DEFAULT_ADMIN_ADDRESS
+
+
+class InputForm(StrEnum):
+    """How the command line's texts are meant."""
+
+    TEXT = "text"
+    WORDS = "words"
+    PAIR = "pair"
+
+
+Address = Annotated[
+    str, typer.Option("--address", envvar="ADAPTERMUX_ADDRESS", metavar="HOST:PORT", help="The data listener.")
+]
+AdminAddress = Annotated[
+    str,
+    typer.Option("--admin-address", envvar="ADAPTERMUX_ADMIN_ADDRESS", metavar="HOST:PORT", help="The admin listener."),
+]
+Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.001, help="Deadline of each call.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+Truncate = Annotated[bool, typer.Option("--truncate", help="Cut inputs that are too long instead of failing.")]
+Form = Annotated[
+    InputForm,
+    typer.Option("--as", help="What a text is: itself, words split at blanks, or a pair split at its first tab."),
+]
+Adapter = Annotated[str, typer.Argument(metavar="ADAPTER", help="An adapter's id, or ID@REVISION.", show_default=False)]
+Texts = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="TEXT", help="Texts; or `-` for one in each line of stdin, as when piped.", show_default=False
+    ),
+]
+
+ADDRESS = DEFAULT_ADDRESS
+ADMIN_ADDRESS = DEFAULT_ADMIN_ADDRESS
+TIMEOUT = 30.0

@@ -1,0 +1,34 @@
+"""`adaptermux serve`, which the server's package plugs in, so that the light client need not have it."""
+
+from importlib.metadata import entry_points
+from typing import Any
+
+import typer
+
+from adaptermux_client.cli.border import ExitCode, fail
+
+_GROUP = "adaptermux.commands"
+_HINT = "pip install 'adaptermux[server]'"
+
+SETTINGS: dict[str, Any] = {
+    "add_help_option": False,
+    "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
+}
+"""All arguments, --help among them, are for the plugged-in command."""
+
+
+def serve(context: typer.Context) -> None:
+    """Serve adapters over gRPC; needs the extra `server`."""
+    try:
+        _plugged_in()(args=context.args, prog_name="adaptermux serve")
+    except ModuleNotFoundError as error:
+        fail(f"the server needs a package that isn't installed: {error.name}", ExitCode.MISSING_EXTRA, _HINT)
+
+
+def _plugged_in() -> typer.Typer:
+    """The command as an application of its own. Raises ModuleNotFoundError if part of the server isn't installed."""
+    for point in entry_points(group=_GROUP, name="serve"):
+        application = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+        application.command()(point.load())
+        return application
+    raise ModuleNotFoundError("no command", name="adaptermux_server")

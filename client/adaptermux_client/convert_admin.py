@@ -1,0 +1,95 @@
+"""From response messages of `AdapterAdmin` to results."""
+
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from adaptermux.v1 import adapter_admin_pb2, types_pb2
+from adaptermux_client.admin_results import (
+    AdapterInfo,
+    AdapterPage,
+    AdapterState,
+    CostEstimates,
+    MemoryStatus,
+    QueueStatus,
+    RowCounts,
+    ServerStatus,
+)
+from adaptermux_client.convert import enum_member, problem_type, seconds
+from adaptermux_client.errors import from_status
+from adaptermux_client.results import Task
+
+
+def adapter_info(message: adapter_admin_pb2.Adapter) -> AdapterInfo:
+    """An adapter of any response."""
+    return AdapterInfo(
+        id=message.id,
+        revision=message.revision,
+        state=enum_member(AdapterState, adapter_admin_pb2.AdapterState.DESCRIPTOR, "ADAPTER_STATE_", message.state),
+        task=enum_member(Task, types_pb2.Task.DESCRIPTOR, "TASK_", message.task),
+        problem_type=problem_type(message.problem_type),
+        peft_type=message.peft_type,
+        rank=message.rank,
+        target_modules=tuple(message.target_modules),
+        labels=tuple(message.labels),
+        size_bytes=message.size_bytes,
+        weight=message.weight,
+        max_wait_seconds=seconds(message.max_wait) if message.HasField("max_wait") else None,
+        uri=message.uri,
+        load_time=_time(message.load_time) if message.HasField("load_time") else None,
+        last_used_time=_time(message.last_used_time) if message.HasField("last_used_time") else None,
+        num_rows_answered=message.num_rows_answered,
+        num_in_flight=message.num_in_flight,
+        error=from_status(message.error) if message.HasField("error") else None,
+    )
+
+
+def adapter_page(response: adapter_admin_pb2.ListAdaptersResponse) -> AdapterPage:
+    """A page of `ListAdapters`."""
+    return AdapterPage(tuple(map(adapter_info, response.adapters)), response.next_page_token)
+
+
+def server_status(response: adapter_admin_pb2.GetServerStatusResponse) -> ServerStatus:
+    """The result of `GetServerStatus`."""
+    return ServerStatus(
+        version=response.version,
+        start_time=_time(response.start_time) if response.HasField("start_time") else None,
+        adapters_by_state=dict(response.adapters_by_state),
+        queues=tuple(map(_queue, response.queues)),
+        num_rows_queued=response.num_rows_queued,
+        rows=_rows(response.rows),
+        num_batches=response.num_batches,
+        mean_batch_rows=response.mean_batch_rows,
+        num_traversals=response.num_traversals,
+        num_traversals_in_arrival_order=response.num_traversals_in_arrival_order,
+        costs=_costs(response.costs),
+        memory=_memory(response.memory),
+        library_versions=dict(response.library_versions),
+    )
+
+
+def _queue(message: adapter_admin_pb2.QueueStatus) -> QueueStatus:
+    return QueueStatus(message.adapter_id, message.num_rows, seconds(message.oldest_wait))
+
+
+def _rows(message: adapter_admin_pb2.RowCounts) -> RowCounts:
+    return RowCounts(
+        accepted=message.accepted,
+        answered=message.answered,
+        failed=message.failed,
+        cancelled=message.cancelled,
+        expired=message.expired,
+        rejected=message.rejected,
+    )
+
+
+def _costs(message: adapter_admin_pb2.CostEstimates) -> CostEstimates:
+    return CostEstimates(seconds(message.traversal), seconds(message.batch), seconds(message.token))
+
+
+def _memory(message: adapter_admin_pb2.MemoryStatus) -> MemoryStatus:
+    return MemoryStatus(message.base_bytes, message.adapter_bytes, message.resident_bytes)
+
+
+def _time(message: Timestamp) -> datetime:
+    return message.ToDatetime(tzinfo=UTC)

@@ -1,0 +1,261 @@
+"""Every failure of a call as one tree: a class for each status that callers branch on, one beneath it for each reason.
+
+AdapterMuxClientError
+├── InvalidArgumentError           correct the request
+│   ├── InvalidRequestError          `violations` names the fields
+│   ├── InputTooLongError            shorten the input or set `truncate`
+│   ├── SourceInvalidError           an adapter's files can't be read
+│   └── ConfigUnsupportedError       an adapter's configuration isn't supported exactly
+├── NotFoundError
+│   └── AdapterNotFoundError         metadata "similar" has ids of near spelling
+├── PermissionDeniedError
+│   └── SourceForbiddenError         an adapter's source isn't one that the operator allowed
+├── FailedPreconditionError
+│   ├── AdapterNotReadyError         LOADING: retry after `retry_after_seconds`
+│   ├── AdapterRequiredError         the RPC needs an adapter
+│   ├── TaskMismatchError            metadata "rpc" names the RPC that fits
+│   ├── BaseMismatchError            the adapter was trained on another base
+│   ├── CheckpointMismatchError      the weights don't fit their own configuration
+│   └── HeadIncompleteError          part of the head isn't in the checkpoint
+├── ResourceExhaustedError
+│   └── QueueFullError               back off for `retry_after_seconds`
+├── DeadlineExceededError          the call's timeout passed, in the server's queue or on the way
+│   └── DrainTimeoutError            an unload's drain didn't end in time
+├── AbortedError
+│   ├── AdapterUnloadedError         the adapter was unloaded with force while the request waited
+│   └── ConcurrentChangeError        another load or unload of the same id is under way
+├── UnavailableError               no connection, or the server went away
+│   └── ShuttingDownError            the server said that it is stopping
+├── CallCancelledError             cancelled by the other side; asyncio's own cancellation stays `CancelledError`
+└── InternalError                  a bug of the server; metadata "incident" is in its log
+
+The base class itself stands for any other status, for example UNIMPLEMENTED.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError, Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+DOMAIN = "adaptermux"
+"""The `ErrorInfo.domain` of reasons that are ours; others (a proxy's, say) don't choose a class."""
+
+
+class AdapterMuxClientError(Exception):
+    """Base of all failures of calls.
+
+    Attributes:
+        message: the server's sentence for people; it may be reworded, so branch on the class or on `reason`.
+        code: the gRPC status code.
+        reason: a name of `ErrorReason` without its prefix, for example "ADAPTER_NOT_FOUND"; empty where the failure
+            didn't come from AdapterMux itself (no connection, a timeout on the way).
+        metadata: facts of the failure, by the keys that `error_reason.proto` lists for the reason.
+        violations: (field, what is wrong with it) for each offending field of the request.
+        retry_after_seconds: when a retry makes sense; None: not by itself.
+    """
+
+    def __init__(  # noqa: PLR0917  # positional, so that pickling works
+        self,
+        message: str,
+        code: grpc.StatusCode = grpc.StatusCode.UNKNOWN,
+        reason: str = "",
+        metadata: Mapping[str, str] = MappingProxyType({}),
+        violations: tuple[tuple[str, str], ...] = (),
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        # Exception pickles by its arguments (multiprocessing, task queues).
+        super().__init__(message, code, reason, dict(metadata), violations, retry_after_seconds)
+        self.message = message
+        self.code = code
+        self.reason = reason
+        self.metadata = dict(metadata)
+        self.violations = violations
+        self.retry_after_seconds = retry_after_seconds
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InvalidArgumentError(AdapterMuxClientError):
+    """INVALID_ARGUMENT: the same request fails again; correct it."""
+
+
+class InvalidRequestError(InvalidArgumentError):
+    """A field of the request is missing, malformed or out of range; `violations` names it."""
+
+
+class InputTooLongError(InvalidArgumentError):
+    """An input has more tokens than the model takes; metadata "tokens", "max_tokens"."""
+
+
+class SourceInvalidError(InvalidArgumentError):
+    """An adapter's source can't be read; metadata "file"."""
+
+
+class ConfigUnsupportedError(InvalidArgumentError):
+    """An adapter's configuration isn't supported exactly; metadata "field"."""
+
+
+class NotFoundError(AdapterMuxClientError):
+    """NOT_FOUND."""
+
+
+class AdapterNotFoundError(NotFoundError):
+    """No adapter of this name is loaded; metadata "adapter", "similar" (comma-separated, may be empty)."""
+
+
+class PermissionDeniedError(AdapterMuxClientError):
+    """PERMISSION_DENIED."""
+
+
+class SourceForbiddenError(PermissionDeniedError):
+    """An adapter's source isn't one that the operator allowed."""
+
+
+class FailedPreconditionError(AdapterMuxClientError):
+    """FAILED_PRECONDITION: something else must change before the request can work."""
+
+
+class AdapterNotReadyError(FailedPreconditionError):
+    """The adapter doesn't serve now; metadata "adapter", "state"."""
+
+
+class AdapterRequiredError(FailedPreconditionError):
+    """The RPC needs an adapter and the request names none; metadata "rpc"."""
+
+
+class TaskMismatchError(FailedPreconditionError):
+    """The adapter's head belongs to another RPC; metadata "adapter", "task", "rpc" (the one to call)."""
+
+
+class BaseMismatchError(FailedPreconditionError):
+    """The adapter was trained on another base; metadata "tensor"."""
+
+
+class CheckpointMismatchError(FailedPreconditionError):
+    """An adapter's weights don't fit its own configuration, or aren't finite; metadata "tensor"."""
+
+
+class HeadIncompleteError(FailedPreconditionError):
+    """Part of the head isn't in the checkpoint; metadata "tensors"."""
+
+
+class ResourceExhaustedError(AdapterMuxClientError):
+    """RESOURCE_EXHAUSTED: also a message over a size limit."""
+
+
+class QueueFullError(ResourceExhaustedError):
+    """The server's queue, or this adapter's share of it, is full; metadata "limit", "scope"."""
+
+
+class DeadlineExceededError(AdapterMuxClientError):
+    """DEADLINE_EXCEEDED: the timeout passed. With a `reason` it did so in the queue, and no forward was spent."""
+
+
+class DrainTimeoutError(DeadlineExceededError):
+    """Requests were still in flight at the end of the drain; metadata "adapter", "in_flight"."""
+
+
+class AbortedError(AdapterMuxClientError):
+    """ABORTED: something else won; look again, then decide."""
+
+
+class AdapterUnloadedError(AbortedError):
+    """The adapter was unloaded with force while the request waited; metadata "adapter"."""
+
+
+class ConcurrentChangeError(AbortedError):
+    """Another load or unload of the same id is under way; metadata "adapter"."""
+
+
+class UnavailableError(AdapterMuxClientError):
+    """UNAVAILABLE: nobody answers at the address, or the connection was lost."""
+
+
+class ShuttingDownError(UnavailableError):
+    """The server is stopping and takes no new requests."""
+
+
+class CallCancelledError(AdapterMuxClientError):
+    """CANCELLED by the other side."""
+
+
+class InternalError(AdapterMuxClientError):
+    """INTERNAL: a bug or a fault of the machine; metadata "incident" if the server itself noticed."""
+
+
+BY_REASON: dict[str, type[AdapterMuxClientError]] = {
+    "INVALID_REQUEST": InvalidRequestError,
+    "INPUT_TOO_LONG": InputTooLongError,
+    "ADAPTER_NOT_FOUND": AdapterNotFoundError,
+    "ADAPTER_NOT_READY": AdapterNotReadyError,
+    "ADAPTER_REQUIRED": AdapterRequiredError,
+    "TASK_MISMATCH": TaskMismatchError,
+    "QUEUE_FULL": QueueFullError,
+    "DEADLINE_EXCEEDED": DeadlineExceededError,
+    "ADAPTER_UNLOADED": AdapterUnloadedError,
+    "SHUTTING_DOWN": ShuttingDownError,
+    "INTERNAL": InternalError,
+    "SOURCE_INVALID": SourceInvalidError,
+    "SOURCE_FORBIDDEN": SourceForbiddenError,
+    "CONFIG_UNSUPPORTED": ConfigUnsupportedError,
+    "BASE_MISMATCH": BaseMismatchError,
+    "CHECKPOINT_MISMATCH": CheckpointMismatchError,
+    "HEAD_INCOMPLETE": HeadIncompleteError,
+    "CONCURRENT_CHANGE": ConcurrentChangeError,
+    "DRAIN_TIMEOUT": DrainTimeoutError,
+}
+
+BY_CODE: dict[grpc.StatusCode, type[AdapterMuxClientError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidArgumentError,
+    grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDeniedError,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPreconditionError,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhaustedError,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
+    grpc.StatusCode.ABORTED: AbortedError,
+    grpc.StatusCode.UNAVAILABLE: UnavailableError,
+    grpc.StatusCode.CANCELLED: CallCancelledError,
+    grpc.StatusCode.INTERNAL: InternalError,
+}
+
+_CODE_OF_NUMBER: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def from_rpc_error(error: grpc.RpcError) -> AdapterMuxClientError:
+    """The error of a failed call, of `grpc` as of `grpc.aio`; its details are read where there are any."""
+    try:
+        status = rpc_status.from_call(error)
+    except DecodeError:  # details that contradict the status, or aren't what their key says
+        status = None
+    if status is None:
+        status = status_pb2.Status(code=error.code().value[0], message=error.details() or "")
+    return from_status(status)
+
+
+def from_status(status: status_pb2.Status) -> AdapterMuxClientError:
+    """The error that a `google.rpc.Status` describes; also of one that arrived inside a stream's response."""
+    code = _CODE_OF_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN)
+    info, request, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
+    _unpack_into(info, status.details)
+    _unpack_into(request, status.details)
+    may_retry = _unpack_into(retry, status.details)
+    reason = info.reason if info.domain == DOMAIN else ""
+    cls = BY_REASON.get(reason) or BY_CODE.get(code, AdapterMuxClientError)
+    return cls(
+        status.message or code.name,
+        code,
+        reason,
+        dict(info.metadata),
+        tuple((violation.field, violation.description) for violation in request.field_violations),
+        retry.retry_delay.ToNanoseconds() / 1e9 if may_retry else None,
+    )
+
+
+def _unpack_into(message: Message, details: Iterable[AnyMessage]) -> bool:
+    """Fill `message` from the detail of its type, if there is one."""
+    return any(detail.Unpack(message) for detail in details)

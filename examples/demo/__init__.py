@@ -1,0 +1,1 @@
+"""The demo: one server, real adapters for several tasks, real traffic. Run `make demo`."""

@@ -1,0 +1,1 @@
+"""Tools of the repository: each runs as `python -m scripts.NAME`."""

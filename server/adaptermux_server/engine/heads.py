@@ -1,0 +1,104 @@
+"""Head shells: any head that transformers knows, over the shared backbone's outputs.
+
+A shell is the task's own model class with a stub in the place of its backbone, so its forward is transformers' own,
+pooling, dropout and all; only the hidden states come from outside.
+"""
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
+
+from adaptermux_server.engine.backbone import Backbone
+from adaptermux_server.engine.collate import Batch, pad_value
+from adaptermux_server.errors import ConfigUnsupportedError
+from adaptermux_server.types import Task
+
+_MODEL_CLASSES: Mapping[Task, Any] = {
+    Task.SEQUENCE_CLASSIFICATION: AutoModelForSequenceClassification,
+    Task.TOKEN_CLASSIFICATION: AutoModelForTokenClassification,
+    Task.QUESTION_ANSWERING: AutoModelForQuestionAnswering,
+    Task.FEATURE_EXTRACTION: AutoModel,
+}
+
+
+def bare_model(backbone: Backbone, task: Task, num_labels: int) -> Any:
+    """The task's model on the meta device: names and shapes without memory.
+
+    Raises ConfigUnsupportedError where the backbone's architecture has no model for the task.
+    """
+    config = copy.deepcopy(backbone.config)
+    config.num_labels = num_labels
+    config.pad_token_id = pad_value(backbone, "input_ids")
+    # With a type, transformers would set torch's default type for all threads meanwhile.
+    config.dtype = None
+    try:
+        with torch.device("meta"):
+            model = _MODEL_CLASSES[task].from_config(config)
+    except ValueError as error:
+        raise _no_model(backbone, task) from error
+    if task is not Task.FEATURE_EXTRACTION and type(model.base_model) is not type(backbone.model):
+        raise _no_model(backbone, task)
+    return model
+
+
+def backbone_prefix(model: Any) -> str:
+    """What stands before the names of the backbone's modules in a task's model; empty if it is the backbone."""
+    return "" if model.base_model is model else f"{model.base_model_prefix}."
+
+
+class HeadShell:
+    """One adapter's head. It belongs to the engine thread: a forward passes the hidden states through the stub."""
+
+    def __init__(self, backbone: Backbone, task: Task, num_labels: int, tensors: Mapping[str, torch.Tensor]) -> None:
+        """`tensors`: all of the head's, by their names in the task's model, on the backbone's device."""
+        model = bare_model(backbone, task, num_labels)
+        self._stub = _Stub()
+        setattr(model, model.base_model_prefix, self._stub)
+        if any(name not in tensors for name, _ in model.named_buffers()):
+            raise ConfigUnsupportedError("task_type", f"{type(model).__name__} computes with values that no file holds")
+        model.load_state_dict(dict(tensors), assign=True)
+        self._model = model.eval().requires_grad_(False)
+        self._task = task
+
+    @torch.inference_mode()
+    def forward(self, batch: Batch, hidden: Any) -> tuple[torch.Tensor, ...]:
+        """The values of each row as `types.Values` has them, on the device, padding cut.
+
+        `hidden`: the backbone's outputs for the batch.
+        """
+        self._stub.outputs = hidden
+        try:
+            outputs = self._model(**batch.inputs)
+        finally:
+            self._stub.outputs = None
+        if self._task is Task.SEQUENCE_CLASSIFICATION:
+            return tuple(outputs.logits)
+        if self._task is Task.TOKEN_CLASSIFICATION:
+            return _cut(outputs.logits, batch.lengths, axis=0)
+        return _cut(torch.stack((outputs.start_logits, outputs.end_logits), dim=1), batch.lengths, axis=1)
+
+
+class _Stub(nn.Module):
+    """Stands for the backbone in a task's model and returns what the shared one computed."""
+
+    outputs: Any = None
+
+    def forward(self, *_: Any, **__: Any) -> Any:
+        return self.outputs
+
+
+def _cut(values: torch.Tensor, lengths: Sequence[int], axis: int) -> tuple[torch.Tensor, ...]:
+    return tuple(row.narrow(axis, 0, length) for row, length in zip(values, lengths, strict=True))
+
+
+def _no_model(backbone: Backbone, task: Task) -> ConfigUnsupportedError:
+    return ConfigUnsupportedError("task_type", f"{backbone.facts.architecture} has no model for {task.value}")

@@ -1,0 +1,248 @@
+"""The scheduler: one task of the event loop that picks a batch, has it run, and settles its rows.
+
+It owns the queue and all that is known of it. Nothing here locks, since nothing but the event loop comes in.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+
+from adaptermux_server.errors import DeadlineExceededError, QueueFullError, ShuttingDownError
+from adaptermux_server.scheduler.costs import CostModel
+from adaptermux_server.scheduler.ledger import Ledger, Outcome
+from adaptermux_server.scheduler.packing import padded_tokens
+from adaptermux_server.scheduler.policy import Policy
+from adaptermux_server.scheduler.settings import SchedulerSettings
+from adaptermux_server.types import (
+    BASE_SLOT,
+    BatchPlan,
+    BatchRecord,
+    BatchResult,
+    QueueDepth,
+    Row,
+    RowAnswer,
+    SchedulerStatus,
+)
+
+Runner = Callable[[BatchPlan], Awaitable[BatchResult]]
+
+_BASE_LABEL = "base"
+_LEAST_RETRY_SECONDS = 0.1
+
+
+class Scheduler:
+    """Takes rows, orders them by its policy, and answers each exactly once.
+
+    A row leaves as exactly one of: answered; failed (its batch raised); cancelled (its future was, or `fail_slot` or
+    the end of the server took it out of the queue); expired (its deadline passed, or can't be met).
+    """
+
+    def __init__(
+        self, runner: Runner, settings: SchedulerSettings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`runner`: computes a plan, one at a time; `clock`: the one that the rows' deadlines are read on."""
+        self._runner = runner
+        self._settings = settings
+        self._clock = clock
+        self._costs = CostModel()
+        self._policy: Policy[Row] = Policy(settings, self._costs)
+        self._queues = self._policy.queues
+        self._ledger = Ledger()
+        self._labels = {BASE_SLOT: _BASE_LABEL}
+        self._accepting = True
+        self._work = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def submit(self, rows: Sequence[Row]) -> None:
+        """Queue rows, all or none; each row's future is set later. Cancelling a future frees its row's place at once.
+
+        Raises:
+            ShuttingDownError: the scheduler is draining or closed.
+            QueueFullError: the rows don't fit the queue, or their adapter's share of it.
+        """
+        if not self._accepting:
+            raise ShuttingDownError
+        self._check_room(rows)
+        now = self._clock()
+        for row in rows:
+            self._queues.append(row, now)
+            self._ledger.joined(row)
+            row.future.add_done_callback(partial(self._drop_if_cancelled, row))
+        self._work.set()
+
+    def configure_slot(
+        self, slot: int, *, label: str, weight: float = 1.0, max_wait_seconds: float | None = None
+    ) -> None:
+        """Set how a slot is named and served; may be repeated while rows wait.
+
+        Args:
+            slot: an adapter's, or BASE_SLOT.
+            label: for messages to callers: the adapter's id.
+            weight: share of compute under contention, relative to other slots; above 0.
+            max_wait_seconds: after it, the slot's oldest row is overdue. None: the settings' bound.
+        """
+        self._labels[slot] = label
+        self._policy.configure_slot(slot, weight, max_wait_seconds)
+
+    def forget_slot(self, slot: int) -> None:
+        """Drop what `configure_slot` set, once the slot's last row has left."""
+        self._labels.pop(slot, None)
+        self._policy.forget_slot(slot)
+
+    def fail_slot(self, slot: int, error: Exception) -> int:
+        """Give `error` to all rows of a slot that wait (not to those being computed); returns how many they were."""
+        rows = self._queues.take_all(slot)
+        self._refuse(rows, error, "cancelled")
+        return len(rows)
+
+    def status(self) -> SchedulerStatus:
+        """A snapshot of queues, counts and cost estimates."""
+        return SchedulerStatus(
+            queues=self._depths(),
+            rows=self._ledger.row_counts(),
+            num_batches=self._ledger.num_batches,
+            num_batched_rows=self._ledger.num_batched_rows,
+            num_traversals=self._ledger.num_traversals,
+            num_traversals_in_arrival_order=self._ledger.num_traversals_in_arrival_order,
+            costs=self._costs.estimates(),
+        )
+
+    async def start(self) -> None:
+        """Begin to serve. Rows may have been submitted before."""
+        self._task = asyncio.create_task(self._serve(), name="scheduler")
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Refuse new rows and let the present ones finish.
+
+        Those that still wait after the timeout fail with ShuttingDownError; a batch under way is left to its end.
+        """
+        self._accepting = False
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._ledger.wait_empty()
+        except TimeoutError:
+            self._fail_all_waiting()
+
+    async def close(self) -> None:
+        """Stop serving at once; repeatable. All rows that have not left fail with ShuttingDownError."""
+        self._accepting = False
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._fail_all_waiting()
+
+    async def _serve(self) -> None:
+        try:
+            while True:
+                await self._work.wait()
+                plan = self._pick()
+                if plan is None:
+                    self._work.clear()
+                else:
+                    await self._run(plan)
+        finally:
+            # After a bug, too, nobody must wait for a task that is gone.
+            self._accepting = False
+            self._fail_all_waiting()
+
+    def _pick(self) -> BatchPlan | None:
+        """The next batch; None: nothing waits."""
+        while True:
+            decision = self._policy.next_batch(self._clock())
+            self._refuse(decision.expired, DeadlineExceededError(), "expired")
+            if not decision.rows:
+                return None
+            rows = tuple(row for row in decision.rows if not self._left_already(row))
+            if rows:
+                return BatchPlan(decision.slot, rows)
+
+    async def _run(self, plan: BatchPlan) -> None:
+        started_at = self._clock()
+        try:
+            result = await self._runner(plan)
+            answers = _answers(plan, result, started_at)
+        except asyncio.CancelledError:
+            self._refuse(plan.rows, ShuttingDownError(), "failed")
+            raise
+        except Exception as error:  # the border to the engine: whatever it raises is the answer of these rows alone
+            self._refuse(plan.rows, error, "failed")
+            self._policy.batch_done(plan.slot, self._clock() - started_at, self._policy.resident_slots)
+        else:
+            self._settle(plan, answers)
+            self._learn(plan, result)
+
+    def _settle(self, plan: BatchPlan, answers: Iterable[RowAnswer]) -> None:
+        for row, answer in zip(plan.rows, answers, strict=True):
+            if not self._left_already(row):
+                row.future.set_result(answer)
+                self._ledger.left(row, "answered")
+
+    def _learn(self, plan: BatchPlan, result: BatchResult) -> None:
+        self._policy.batch_done(plan.slot, result.compute_seconds, result.resident_slots)
+        self._ledger.batch_done(len(plan.rows), result)
+        self._costs.learn_batch(padded_tokens(plan.rows), result.compute_seconds)
+        if result.num_traversals:
+            self._costs.learn_traversal(result.traversal_seconds / result.num_traversals)
+
+    def _refuse(self, rows: Iterable[Row], error: Exception, outcome: Outcome) -> None:
+        for row in rows:
+            if not self._left_already(row):
+                row.future.set_exception(error)
+                self._ledger.left(row, outcome)
+
+    def _left_already(self, row: Row) -> bool:
+        """Whether the caller cancelled a row that is out of the queue; if so, it leaves here."""
+        if row.future.done():
+            self._ledger.left(row, "cancelled")
+        return row.future.done()
+
+    def _drop_if_cancelled(self, row: Row, future: "asyncio.Future[RowAnswer]") -> None:
+        if future.cancelled() and self._queues.discard(row):
+            self._ledger.left(row, "cancelled")
+
+    def _fail_all_waiting(self) -> None:
+        for slot in tuple(self._queues):
+            self.fail_slot(slot, ShuttingDownError())
+
+    def _depths(self) -> tuple[QueueDepth, ...]:
+        now = self._clock()
+        depths = (
+            QueueDepth(slot, len(self._queues[slot]), now - self._queues[slot].head.enqueued_at)
+            for slot in self._queues
+        )
+        return tuple(sorted(depths, key=lambda depth: -depth.num_rows))
+
+    def _check_room(self, rows: Sequence[Row]) -> None:
+        limit = self._settings.max_queued_rows
+        self._check_limit("server", limit, self._queues.num_rows + len(rows), len(rows))
+        limit = self._settings.max_queued_rows_per_adapter
+        for slot, num_new in Counter(row.slot for row in rows).items():
+            label = self._labels.get(slot, str(slot))
+            self._check_limit(label, limit, self._queues.depth(slot) + num_new, len(rows))
+
+    def _check_limit(self, scope: str, limit: int, num_wanted: int, num_rows: int) -> None:
+        if num_wanted > limit:
+            self._ledger.rejected(num_rows)
+            raise QueueFullError(scope, limit, self._retry_seconds(num_wanted - limit))
+
+    def _retry_seconds(self, num_excess: int) -> float:
+        """When so many rows will have left, if all that wait are served at the pace that the costs suggest."""
+        num_rows = max(1, self._queues.num_rows)
+        num_batches = max(len(self._queues), num_rows / self._settings.max_batch_rows)
+        costs = self._costs
+        backlog_seconds = (
+            num_batches * costs.batch_seconds
+            + self._queues.num_tokens * costs.token_seconds
+            + len(self._queues) * costs.traversal_seconds
+        )
+        return max(_LEAST_RETRY_SECONDS, backlog_seconds * min(1.0, num_excess / num_rows))
+
+
+def _answers(plan: BatchPlan, result: BatchResult, started_at: float) -> list[RowAnswer]:
+    record = BatchRecord(len(plan.rows), result.compute_seconds)
+    return [
+        RowAnswer(values, started_at - row.enqueued_at, record)
+        for row, values in zip(plan.rows, result.values, strict=True)
+    ]

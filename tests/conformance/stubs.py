@@ -1,0 +1,111 @@
+"""Runs the table's cases with the generated Python stubs alone: messages in, messages out."""
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import grpc
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.message import Message
+
+from adaptermux.v1 import adapter_admin_pb2, adapter_admin_pb2_grpc, infer_pb2, infer_pb2_grpc
+from adaptermux_client.errors import AdapterMuxClientError, from_rpc_error, from_status
+
+_DEFAULT_DEADLINE_MS = 60_000
+
+
+class StubRunner:
+    """Makes calls with the stubs of both services."""
+
+    def __init__(self, data_address: str, admin_address: str) -> None:
+        self._channels = grpc.insecure_channel(data_address), grpc.insecure_channel(admin_address)
+        infer = infer_pb2_grpc.InferStub(self._channels[0])
+        admin = adapter_admin_pb2_grpc.AdapterAdminStub(self._channels[1])
+        self._methods = {
+            method.name: getattr(stub, method.name)
+            for stub, file in ((infer, infer_pb2), (admin, adapter_admin_pb2))
+            for service in file.DESCRIPTOR.services_by_name.values()
+            for method in service.methods
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for channel in self._channels:
+            channel.close()
+
+    def perform(self, case: dict[str, Any]) -> dict[str, Any]:
+        """The outcome of a case."""
+        try:
+            match case["rpc"]:
+                case "StreamAnalyze":
+                    return {"status": "OK", "responses": self._streamed(case)}
+                case "ListAdapters":
+                    return {"status": "OK", "response": self._listed(case)}
+                case _:
+                    return {"status": "OK", "response": as_json(self._unary(case, parse(case)))}
+        except grpc.RpcError as error:
+            return failure(from_rpc_error(error))
+
+    def _unary(self, case: dict[str, Any], request: Message) -> Any:
+        call = self._methods[case["rpc"]].future(request, timeout=_seconds(case), metadata=_metadata(case))
+        if case.get("cancel"):
+            call.cancel()
+        try:
+            return call.result()
+        except grpc.FutureCancelledError:
+            raise call from None
+
+    def _listed(self, case: dict[str, Any]) -> dict[str, Any]:
+        request = parse(case)
+        adapters: list[Any] = []
+        while True:
+            page = self._unary(case, request)
+            adapters += as_json(page).get("adapters", [])
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return {"adapters": adapters}
+
+    def _streamed(self, case: dict[str, Any]) -> dict[str, Any]:
+        requests: Iterator[Message] = (ParseDict(each, infer_pb2.StreamAnalyzeRequest()) for each in case["requests"])
+        responses = self._methods["StreamAnalyze"](requests, timeout=_seconds(case))
+        return {response.request_id: _outcome(response) for response in responses}
+
+
+def parse(case: dict[str, Any]) -> Any:
+    """The case's request as a message."""
+    name = f"{case['rpc']}Request"
+    module = infer_pb2 if hasattr(infer_pb2, name) else adapter_admin_pb2
+    return ParseDict(case["request"], getattr(module, name)())
+
+
+def as_json(message: Message) -> dict[str, Any]:
+    """A message as proto JSON with its defaults."""
+    return MessageToDict(message, always_print_fields_with_no_presence=True)
+
+
+def failure(error: AdapterMuxClientError) -> dict[str, Any]:
+    """The outcome of a failed call, by the client's own decoding of the status."""
+    return {
+        "status": error.code.name,
+        "reason": error.reason,
+        "metadata": error.metadata,
+        "violations": [field for field, _ in error.violations],
+    }
+
+
+def _outcome(response: infer_pb2.StreamAnalyzeResponse) -> dict[str, Any]:
+    if response.WhichOneof("outcome") == "error":
+        return failure(from_status(response.error))
+    return {"status": "OK", "response": as_json(response.response)}
+
+
+def _seconds(case: dict[str, Any]) -> float:
+    return float(case.get("deadlineMs", _DEFAULT_DEADLINE_MS)) / 1000
+
+
+def _metadata(case: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    return tuple(case.get("metadata", {}).items())

@@ -1,0 +1,25 @@
+"""Bad inputs, row by row of the table: each gets what it was promised, and the server stays as it was.
+
+Left out, since nothing serves them yet: uploads, deletion and aliases (parts of rows 12, 17, 21 and 22), memory budgets
+(row 23), tokens and certificates (row 24), and generation (its limits in row 6).
+"""
+
+import pytest
+
+from tests.contract import changes, checkpoints, odd_texts, queueing, requests, wire
+from tests.contract.world import Case, World
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+_PARTS = (requests, changes, odd_texts, wire, queueing, checkpoints)
+CASES = sorted((case for part in _PARTS for case in part.CASES), key=lambda case: case.row)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.row:02}-{case.name}")
+async def test_a_bad_input_gets_its_answer_and_changes_nothing(the_world: World, case: Case) -> None:
+    before = await the_world.listed()
+
+    await case.scenario(the_world)
+
+    assert before == await the_world.listed()
+    await the_world.assert_answers()

@@ -1,0 +1,162 @@
+"""Rows 11 and 12: bytes that are no calls, readers that don't read, and connections that do nothing."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import psutil
+
+from adaptermux.v1 import infer_pb2
+from tests.contract.world import MAX_STREAMED, Case, World, assert_refused, refusal
+from tests.e2e.expected import TEXTS
+from tests.e2e.harness import eventually, plain_channel
+
+_NUM_IDLE = 1000
+_MAX_IDLE_BYTES = 100 << 20
+_NUM_UNREAD = 150
+_CLASSIFY = "/adaptermux.v1.Infer/Classify"
+_STREAM = "/adaptermux.v1.Infer/StreamAnalyze"
+_MALFORMED = (b"\xff" * 100, b"\x0a\xff\xff\xff\xff\x0f", b"\x12\x04\x0a\x02\xff\xfe")
+_NOT_HTTP2 = {
+    "http-1.1": b"POST /adaptermux.v1.Infer/Classify HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+    "random-bytes": bytes(range(255, 0, -1)) * 40,
+    "preface-then-noise": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(range(1, 256)) * 40,
+    "nul": b"\0" * 10_000,
+}
+
+
+def _no_call(name: str, content: bytes) -> Case:
+    async def scenario(world: World) -> None:
+        async with _connection(world) as (reader, writer):
+            writer.write(content)
+            # The server closes the connection, after a GOAWAY at most.
+            said = await asyncio.wait_for(_read_all(reader), 20)
+        assert len(said) < 1000
+        assert b"Traceback" not in said
+
+    return Case(11, name, scenario)
+
+
+async def _tls_to_plain(world: World) -> None:
+    host, _, port = world.harness.server.data_address.rpartition(":")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        await asyncio.wait_for(asyncio.open_connection(host, int(port), ssl=context), 20)
+    except (ssl.SSLError, ConnectionError):
+        return
+    raise AssertionError("a plain listener finished a TLS handshake")
+
+
+async def _malformed_message(world: World) -> None:
+    for content in _MALFORMED:
+        error = await refusal(world.harness.data.unary_unary(_CLASSIFY)(content))
+        assert_refused(error, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", fields=["request"])
+
+
+async def _malformed_in_a_stream(world: World) -> None:
+    good = infer_pb2.StreamAnalyzeRequest(request_id="good", request=_analyze("sentiment"))
+    call = world.harness.data.stream_stream(_STREAM, response_deserializer=infer_pb2.StreamAnalyzeResponse.FromString)
+    responses = [each async for each in call(iter([*_MALFORMED, good.SerializeToString()]))]
+    codes = sorted((each.request_id, each.error.code) for each in responses)
+    assert [*[("", grpc.StatusCode.INVALID_ARGUMENT.value[0])] * len(_MALFORMED), ("good", 0)] == codes
+
+
+async def _unknown_method(world: World) -> None:
+    for method in ("/adaptermux.v1.Infer/Nothing", "/nothing.v1.Nothing/Classify", "/"):
+        error = await refusal(world.harness.data.unary_unary(method)(b""))
+        assert grpc.StatusCode.UNIMPLEMENTED == error.code
+
+
+async def _vanishes_in_the_queue(world: World) -> None:
+    async with world.harness.occupied(world.embed):
+        channel = plain_channel(world.harness.server.data_address)
+        request = infer_pb2.ClassifyRequest(adapter="sentiment", inputs=[infer_pb2.Input(text=TEXTS[0])] * 4)
+        call = channel.unary_unary(_CLASSIFY)(request.SerializeToString())
+        await eventually(lambda: world.harness.scheduler.status().num_rows_queued == 4)
+        await channel.close()
+        await eventually(lambda: world.harness.scheduler.status().num_rows_queued == 0)
+        await eventually(lambda: world.harness.registry.get("sentiment").num_in_flight == 0)
+    assert call.done()
+
+
+async def _slow_reader(world: World) -> None:
+    """It sends request after request and reads no response: the server stops reading long before the last."""
+    # Responses of some 90 KB: much more, all together, than flow control lets through unread.
+    await world.load("wordy", world.root / "pos", labels=[letter * 500 for letter in "abc"])
+    accepted = world.harness.scheduler.status().rows.accepted
+    stream = world.infer.StreamAnalyze()
+    writing = asyncio.create_task(_write_all(stream))
+    await _settled(world)
+    num_ahead = world.harness.scheduler.status().rows.accepted - accepted
+    assert MAX_STREAMED <= num_ahead <= _NUM_UNREAD * 2 // 3
+    await world.assert_answers()
+
+    responses = [response async for response in stream]
+    await writing
+    assert {str(index) for index in range(_NUM_UNREAD)} == {response.request_id for response in responses}
+    assert all(len(response.response.results) == 1 for response in responses)
+    await world.unload("wordy")
+
+
+def _analyze(adapter: str, text: str = TEXTS[0], **options: Any) -> infer_pb2.AnalyzeRequest:
+    tasks = [infer_pb2.AnalyzeTask(adapter=adapter, **options)]
+    return infer_pb2.AnalyzeRequest(tasks=tasks, inputs=[infer_pb2.Input(text=text)])
+
+
+async def _write_all(stream: Any) -> None:
+    request = _analyze("wordy", "the cat sat on the mat " * 7, tag=infer_pb2.TagOptions(top_k=3))
+    for index in range(_NUM_UNREAD):
+        await stream.write(infer_pb2.StreamAnalyzeRequest(request_id=str(index), request=request))
+    await stream.done_writing()
+
+
+async def _settled(world: World) -> None:
+    """Return once the server has taken no further row for a while."""
+    last = -1
+    while last != (now := world.harness.scheduler.status().rows.accepted):
+        last = now
+        await asyncio.sleep(0.5)
+
+
+async def _idle_connections(world: World) -> None:
+    process = psutil.Process()
+    before = process.memory_info().rss
+    host, _, port = world.harness.server.data_address.rpartition(":")
+    opened = [await asyncio.open_connection(host, int(port)) for _ in range(_NUM_IDLE)]
+    try:
+        await world.assert_answers()
+        assert process.memory_info().rss - before < _MAX_IDLE_BYTES
+    finally:
+        for _, writer in opened:
+            writer.transport.abort()
+
+
+@asynccontextmanager
+async def _connection(world: World) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    host, _, port = world.harness.server.data_address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    yield reader, writer
+    writer.transport.abort()
+
+
+async def _read_all(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read()
+    except ConnectionError:
+        return b""
+
+
+CASES = [
+    *(_no_call(name, content) for name, content in _NOT_HTTP2.items()),
+    Case(11, "tls-to-plain", _tls_to_plain),
+    Case(11, "malformed-message", _malformed_message),
+    Case(11, "malformed-message-in-a-stream", _malformed_in_a_stream),
+    Case(11, "unknown-method", _unknown_method),
+    Case(12, "client-vanishes-in-the-queue", _vanishes_in_the_queue),
+    Case(12, "slow-reader", _slow_reader),
+    Case(12, "idle-connections", _idle_connections),
+]

@@ -1,0 +1,1 @@
+"""What faults leave behind: nothing."""
