@@ -67,7 +67,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
     """Run a server: it is healthy, with its first adapters loaded, inside the context.
 
     At the end health turns NOT_SERVING first, new requests are UNAVAILABLE, queued ones finish within `drain_seconds`.
-    Raises StartError for the base model, AdapterMuxError for an adapter, ListenError for an address.
+    Raises StartError for settings or the base model, AdapterMuxError for an adapter, ListenError for an address.
     """
     start_time = time.time()
     async with AsyncExitStack() as stack:
@@ -119,13 +119,16 @@ def _model_info(settings: ServerSettings, engine: Engine) -> ModelInfo:
 
 
 def _scheduler_settings(settings: ServerSettings) -> SchedulerSettings:
-    return SchedulerSettings(
-        max_batch_rows=settings.max_batch_rows,
-        max_batch_tokens=settings.max_batch_tokens,
-        max_wait_seconds=settings.max_wait_seconds,
-        max_queued_rows=settings.max_queued_rows,
-        max_queued_rows_per_adapter=settings.max_queued_rows_per_adapter,
-    )
+    try:
+        return SchedulerSettings(
+            max_batch_rows=settings.max_batch_rows,
+            max_batch_tokens=settings.max_batch_tokens,
+            max_wait_seconds=settings.max_wait_seconds,
+            max_queued_rows=settings.max_queued_rows,
+            max_queued_rows_per_adapter=settings.max_queued_rows_per_adapter,
+        )
+    except ValueError as error:
+        raise StartError(str(error)) from error
 
 
 def _lifecycle(settings: ServerSettings, registry: AdapterRegistry, engine: Engine, scheduler: Scheduler) -> Lifecycle:

@@ -1,4 +1,4 @@
-"""Settings of the server: from the command line, the environment (`ADAPTERMUX_…`) or defaults, checked together."""
+"""Settings of the server: from the command line, the environment (`ADAPTERMUX_…`) or defaults."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -42,8 +42,8 @@ class ServerSettings(BaseSettings):
 
     max_batch_rows: int = Field(default=32, ge=1, le=4096)
     max_batch_tokens: int = Field(default=4096, ge=16)
-    """Longest row × rows of one batch."""
-    max_wait_seconds: float = Field(default=0.25, gt=0, le=3600)
+    """Longest row × rows of one batch of two rows or more."""
+    max_wait_seconds: float = Field(default=0.5, gt=0, le=3600)
     """How long an adapter's oldest row waits before its adapter is given precedence."""
     max_queued_rows: int = Field(default=8192, ge=1)
     max_queued_rows_per_adapter: int = Field(default=4096, ge=1)
@@ -54,12 +54,7 @@ class ServerSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @model_validator(mode="after")
-    def _check_together(self) -> Self:
-        if self.max_queued_rows_per_adapter > self.max_queued_rows:
-            raise ValueError(
-                f"max_queued_rows_per_adapter ({self.max_queued_rows_per_adapter}) must not exceed max_queued_rows"
-                f" ({self.max_queued_rows})"
-            )
+    def _check_addresses(self) -> Self:
         if self.address == self.admin_address and not self.address.endswith(":0"):
             raise ValueError(f"address and admin_address must differ, both are {self.address}")
         return self

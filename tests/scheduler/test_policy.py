@@ -229,13 +229,18 @@ def test_who_was_alone_owes_nothing() -> None:
     assert pytest.approx(IMPATIENT.max_turn_seconds, abs=world.costs.batch(320)) == leading_seconds(world, 1)
 
 
-def test_who_had_no_rows_left_starts_even() -> None:
-    """What was left of an earlier turn, or owed, is forgotten."""
+def test_who_has_no_rows_left_gives_up_its_turn() -> None:
+    """Rows that come right after don't prolong it before those who waited."""
     world = World(IMPATIENT)
-    world.arrive(*rows(1, 200), *rows(2, 200))
-    world.run()
+    world.arrive(*rows(1, 64), *rows(2, 64))
+    while 1 in world.policy.queues:
+        world.step()
+    world.arrive(*rows(1, 64))
 
-    assert pytest.approx(IMPATIENT.max_turn_seconds, abs=world.costs.batch(320)) == leading_seconds(world, 2)
+    batch = world.step()
+
+    assert batch is not None
+    assert batch.slot == 2
 
 
 def test_a_deadline_does_not_overtake_what_was_overdue_before_it_came() -> None:

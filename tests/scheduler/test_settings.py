@@ -20,12 +20,3 @@ def test_limits_that_contradict_are_named_together(lower: str, upper: str) -> No
     """One adapter's share can't be above the whole, nor a batch above the share."""
     with pytest.raises(ValueError, match=f"{lower} is 11 and {upper} is 10"):
         SchedulerSettings(**{"max_batch_rows": 1, lower: 11, upper: 10})
-
-
-def test_a_lone_row_of_the_model_must_fit_a_batch() -> None:
-    """Else it would wait for ever."""
-    settings = SchedulerSettings(max_batch_tokens=512)
-
-    settings.check_model(512)
-    with pytest.raises(ValueError, match=r"max_batch_tokens is 512 .* max_model_tokens = 513"):
-        settings.check_model(513)

@@ -44,7 +44,7 @@ def pack(rows: Iterable[Packable], limits: BatchLimits, costs: BatchCosts, start
 
     Args:
         rows: of one slot, in the order in which they must be served.
-        limits: a lone row always fits them (checked when the server starts).
+        limits: for two rows or more; a lone row always fits, or the longest would wait for ever.
         costs: what batches are expected to take.
         start: when the forward is expected to begin, on the clock of the rows' deadlines.
 

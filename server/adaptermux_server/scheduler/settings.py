@@ -31,14 +31,6 @@ class SchedulerSettings:
         """The most that one batch may hold."""
         return BatchLimits(self.max_batch_rows, self.max_batch_tokens)
 
-    def check_model(self, max_model_tokens: int) -> None:
-        """Raise ValueError if a lone row of the model's greatest length would not fit a batch: it would never run."""
-        if self.max_batch_tokens < max_model_tokens:
-            raise ValueError(
-                f"max_batch_tokens is {self.max_batch_tokens} and the model takes rows of max_model_tokens ="
-                f" {max_model_tokens}: raise the first, or limit the second"
-            )
-
     def _check_order(self, lower: str, upper: str) -> None:
         if getattr(self, lower) > getattr(self, upper):
             raise ValueError(
