@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME|all [--quick] [--json FILE] [--check]`: run benchmarks and compare them with their targets."""
+"""`python -m benchmarks NAME|all [--quick] [--json FILE] [--check]`: measure, and compare with the targets."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ BENCHMARKS: Mapping[str, str] = {
 }
 """Name → module; each is a `Benchmark`, imported only when it runs since most of them load torch."""
 
-_ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
 """Nothing is fetched, and alternatives compete with one computing thread each. What the caller has set wins."""
 
 
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None, modules: Mapping[str, str] = BE
     0: done; 1: `--check` was given and a target is missed. A wrong name or option exits with 2, as argparse does.
     """
     options = _parser(modules).parse_args(arguments)
-    for name, value in _ENVIRONMENT.items():
+    for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     console = Console()
     names = list(modules) if options.name == "all" else [options.name]
@@ -51,7 +51,7 @@ def _parser(modules: Mapping[str, str]) -> argparse.ArgumentParser:
 
 def _run(name: str, module: str, quick: bool, console: Console) -> Report:
     with console.status(f"{name}: running"):
-        benchmark: Benchmark = import_module(module)  # type: ignore[assignment]
+        benchmark: Benchmark = import_module(module)
         report = Report(name, benchmark.run(quick), benchmark.TARGETS)
     console.print(table(report))
     return report

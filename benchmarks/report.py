@@ -39,7 +39,7 @@ class Report:
 
     @property
     def missed(self) -> tuple[str, ...]:
-        """Metrics that miss their targets. NaN misses any. Raises KeyError if a metric with a target wasn't measured."""
+        """Metrics that miss their targets; NaN misses any. Raises KeyError if one with a target wasn't measured."""
         return tuple(name for name in self.targets if not self.meets(name))
 
     def meets(self, metric: str) -> bool:

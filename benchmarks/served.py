@@ -13,18 +13,22 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import grpc
 import numpy as np
+import psutil
 
+from adaptermux.v1.adapter_admin_pb2 import GetServerStatusRequest
+from adaptermux.v1.adapter_admin_pb2_grpc import AdapterAdminStub
 from adaptermux.v1.infer_pb2 import ClassifyRequest, ClassifyResponse, Input
 from adaptermux.v1.infer_pb2_grpc import InferStub
 from benchmarks.adapters import BASE_FOLDER, save_adapters
-from benchmarks.processes import server_process
+from benchmarks.processes import ServerProcess, server_process
 from benchmarks.traffic import traffic
 
 if TYPE_CHECKING:  # one class of stub serves both at run time; only their types differ
+    from adaptermux.v1.adapter_admin_pb2_grpc import AdapterAdminAsyncStub
     from adaptermux.v1.infer_pb2_grpc import InferAsyncStub
 
 TARGETS: dict[str, tuple[str, float]] = {
@@ -49,10 +53,25 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Server:
+    """A server to measure."""
+
+    process: ServerProcess
+    stub: "InferAsyncStub"
+
+    def cpu_seconds(self) -> float:
+        """CPU time that its process has used."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return times.user + times.system
+
+
+@dataclass(frozen=True, slots=True)
 class Round:
     """One server's turn: `calls` in the order of the requests."""
 
     seconds: float
+    cpu_seconds: float
+    """Of the server's process; unlike `seconds` it hardly depends on what else the machine does."""
     calls: Sequence[Call]
 
     @property
@@ -73,11 +92,12 @@ async def _measure(adapters: Mapping[str, Path], quick: bool) -> dict[str, float
     async with AsyncExitStack() as stack:
         naive = await _start(_naive_command(adapters), stack)
         mux = await _start(_mux_command(adapters), stack)
-        for stub in (naive, mux):
-            await _turn(stub, requests[:_NUM_CALLERS])
+        for server in (naive, mux):
+            await _turn(server, requests[:_NUM_CALLERS])
         rounds = [(await _turn(naive, requests), await _turn(mux, requests)) for _ in range(num_rounds)]
+        grouping = await _grouping(mux)
         idle = [await _call(mux, request) for request in _of_one_adapter(requests, num_idle_calls)]
-    return _metrics([naive for naive, _ in rounds], [mux for _, mux in rounds], idle)
+    return _metrics([naive for naive, _ in rounds], [mux for _, mux in rounds], idle) | grouping
 
 
 def _requests(adapter_ids: Sequence[str], num_requests: int) -> list[ClassifyRequest]:
@@ -105,30 +125,42 @@ def _mux_command(adapters: Mapping[str, Path]) -> list[str]:
     return [sys.executable, "-c", _SERVE, *settings, *listeners, *options]
 
 
-async def _start(command: Sequence[str], stack: AsyncExitStack) -> "InferAsyncStub":
-    address = await stack.enter_async_context(server_process(*command))
-    channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
-    return InferStub(channel)
+async def _start(command: Sequence[str], stack: AsyncExitStack) -> Server:
+    process = await stack.enter_async_context(server_process(*command))
+    channel = await stack.enter_async_context(grpc.aio.insecure_channel(process.addresses["data"]))
+    return Server(process, cast("InferAsyncStub", InferStub(channel)))
 
 
-async def _turn(stub: "InferAsyncStub", requests: Sequence[ClassifyRequest]) -> Round:
+async def _turn(server: Server, requests: Sequence[ClassifyRequest]) -> Round:
     """Ask all requests, each caller taking the next one as soon as it is free."""
     calls: dict[int, Call] = {}
     waiting = iter(enumerate(requests))
 
     async def caller() -> None:
         for index, request in waiting:
-            calls[index] = await _call(stub, request)
+            calls[index] = await _call(server, request)
 
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), server.cpu_seconds()
     await asyncio.gather(*(caller() for _ in range(_NUM_CALLERS)))
-    return Round(time.perf_counter() - started, [calls[index] for index in range(len(requests))])
+    seconds, cpu_seconds = time.perf_counter() - started, server.cpu_seconds() - cpu_started
+    return Round(seconds, cpu_seconds, [calls[index] for index in range(len(requests))])
 
 
-async def _call(stub: "InferAsyncStub", request: ClassifyRequest) -> Call:
+async def _call(server: Server, request: ClassifyRequest) -> Call:
     started = time.perf_counter()
-    response = await stub.Classify(request, timeout=_CALL_SECONDS)
+    response = await server.stub.Classify(request, timeout=_CALL_SECONDS)
     return Call(time.perf_counter() - started, response)
+
+
+async def _grouping(mux: Server) -> dict[str, float]:
+    """How AdapterMux grouped what it was asked so far."""
+    async with grpc.aio.insecure_channel(mux.process.addresses["admin"]) as channel:
+        stub = cast("AdapterAdminAsyncStub", AdapterAdminStub(channel))
+        status = await stub.GetServerStatus(GetServerStatusRequest(), timeout=_CALL_SECONDS)
+    return {
+        "mux_rows_per_batch": status.mean_batch_rows,
+        "mux_rows_per_traversal": status.rows.answered / status.num_traversals,
+    }
 
 
 def _metrics(naive: Sequence[Round], mux: Sequence[Round], idle: Sequence[Call]) -> dict[str, float]:
@@ -140,6 +172,8 @@ def _metrics(naive: Sequence[Round], mux: Sequence[Round], idle: Sequence[Call])
         "max_score_difference": _max_score_difference(naive[0], mux[0]),
         "naive_requests_per_second": naive_rate,
         "mux_requests_per_second": mux_rate,
+        "naive_cpu_ms_per_request": _cpu_milliseconds(naive),
+        "mux_cpu_ms_per_request": _cpu_milliseconds(mux),
         **_latencies("naive", naive),
         **_latencies("mux", mux),
         "idle_ms_p50": _milliseconds([call.seconds for call in idle], 50),
@@ -150,6 +184,10 @@ def _metrics(naive: Sequence[Round], mux: Sequence[Round], idle: Sequence[Call])
 
 def _median_rate(rounds: Sequence[Round]) -> float:
     return float(np.median([round_.requests_per_second for round_ in rounds]))
+
+
+def _cpu_milliseconds(rounds: Sequence[Round]) -> float:
+    return float(np.median([round_.cpu_seconds / len(round_.calls) for round_ in rounds])) * 1e3
 
 
 def _latencies(server: str, rounds: Sequence[Round]) -> dict[str, float]:

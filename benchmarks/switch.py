@@ -1,7 +1,7 @@
 """What it costs to activate and to add an adapter, by the number of adapters that are there.
 
-Measured in plain PEFT, where all adapters sit in one model, and in our engine, whose module trees hold 16 adapters each.
-Costs are ratios to a forward of 16 rows × 32 tokens, taken in turn with what is compared to it; medians.
+Measured in plain PEFT, where all adapters sit in one model, and in our engine, whose module trees hold 16 adapters
+each. Costs are ratios to a forward of 16 rows × 32 tokens, taken in turn with what is compared to it; medians.
 
 `load_adapter` reads the file as well; of our load, `install` is the part that holds the engine, and `prepare` (reading,
 checking, building) runs beside it. Above 1 adapter the trees are full: `install` then makes a new one, its worst case.

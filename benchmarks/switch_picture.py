@@ -5,9 +5,11 @@ from pathlib import Path
 
 import matplotlib as mpl
 
+# The backend that needs no display must be chosen before pyplot is imported.
 mpl.use("Agg")
 
-import matplotlib.pyplot as plt  # noqa: E402  # after the choice of a backend that needs no display
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 
 _STYLES = {
     "peft_load_adapter": ("PEFT load_adapter", "#b3541e", "--"),
@@ -23,9 +25,9 @@ def draw(file: Path, counts: Sequence[int], series: Mapping[str, Sequence[float]
     figure, axes = plt.subplots(figsize=(8, 4.6), layout="constrained")
     for name, (label, colour, line) in _STYLES.items():
         axes.plot(counts, series[name], line, color=colour, marker="o", markersize=4)
-        axes.annotate(label, (counts[-1], series[name][-1]), (8, 0), color=colour, **_BESIDE)
+        _write(axes, label, (counts[-1], series[name][-1]), (8, 0), colour)
     axes.axhline(1, color="#888888", linewidth=1)
-    axes.annotate("one forward, 16 rows × 32 tokens", (counts[0], 1), (0, 7), color="#666666", **_BESIDE)
+    _write(axes, "one forward, 16 rows × 32 tokens", (counts[0], 1), (0, 7), "#666666")
     axes.set(xscale="log", yscale="log", xlim=(counts[0] * 0.9, counts[-1] * 4))
     axes.set_xticks(counts, [str(count) for count in counts], minor=False)
     axes.set_xticks([], minor=True)
@@ -37,7 +39,8 @@ def draw(file: Path, counts: Sequence[int], series: Mapping[str, Sequence[float]
     plt.close(figure)
 
 
-_BESIDE = {"textcoords": "offset points", "va": "center", "fontsize": 9}
+def _write(axes: Axes, text: str, at: tuple[float, float], offset_points: tuple[float, float], colour: str) -> None:
+    axes.annotate(text, at, offset_points, textcoords="offset points", va="center", fontsize=9, color=colour)
 
 
 def _finding(count: int, series: Mapping[str, Sequence[float]]) -> str:

@@ -230,7 +230,7 @@ def from_rpc_error(error: grpc.RpcError) -> AdapterMuxClientError:
     """The error of a failed call, of `grpc` as of `grpc.aio`; its details are read where there are any."""
     try:
         status = rpc_status.from_call(error)
-    except DecodeError:  # details that contradict the status, or aren't what their key says
+    except (ValueError, DecodeError):  # details that contradict the status, or aren't what their key says
         status = None
     if status is None:
         status = status_pb2.Status(code=error.code().value[0], message=error.details() or "")

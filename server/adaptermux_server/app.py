@@ -145,12 +145,20 @@ def _metrics(settings: ServerSettings, scheduler: Scheduler, stack: AsyncExitSta
     registry = CollectorRegistry()
     registry.register(SchedulerCollector(scheduler.status))
     if settings.metrics_address is not None:
-        host, _, port = settings.metrics_address.rpartition(":")
-        server, thread = start_http_server(int(port), addr=host, registry=registry)
-        stack.callback(thread.join)
-        stack.callback(server.server_close)
-        stack.callback(server.shutdown)
+        _serve_metrics(settings.metrics_address, registry, stack)
     return RpcMetrics(registry)
+
+
+def _serve_metrics(address: str, registry: CollectorRegistry, stack: AsyncExitStack) -> None:
+    host, _, port = address.rpartition(":")
+    try:
+        server, thread = start_http_server(int(port), addr=host, registry=registry)
+    except (OSError, ValueError, OverflowError) as error:
+        text = f"can't serve metrics on {address}: is it in use, or not an address?"
+        raise StartError(text) from error
+    stack.callback(thread.join)
+    stack.callback(server.server_close)
+    stack.callback(server.shutdown)
 
 
 def _text_pool(settings: ServerSettings, stack: AsyncExitStack) -> ThreadPoolExecutor:

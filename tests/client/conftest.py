@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adaptermux_client import AdapterMuxClient, AdminClient, AsyncAdapterMuxClient, AsyncAdminClient
+from tests.client.command_line import Run, against
 from tests.client.fake_server import FakeServer
 
 Ask = Callable[..., Awaitable[Any]]
@@ -54,3 +55,9 @@ def ask_admin(request: pytest.FixtureRequest, server: FakeServer) -> Ask:
             return await _everything(getattr(client_, method)(*args, **kwargs))
 
     return call
+
+
+@pytest.fixture
+def run(server: FakeServer) -> Run:
+    """Run a command line against the fake server."""
+    return against(server)

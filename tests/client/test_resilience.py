@@ -183,19 +183,46 @@ async def test_a_stream_answers_each_request_once(ask: Ask, num_requests: int) -
     assert sorted(outcome.index for outcome in outcomes) == list(range(num_requests))
 
 
-async def test_leaving_a_stream_cancels_it(server: FakeServer) -> None:
-    """The server hears of it."""
-    server.script.hold = threading.Event()
+async def test_closing_an_asyncio_stream_cancels_it(server: FakeServer) -> None:
+    """The server hears of it, and the client stays usable."""
+    go = asyncio.Event()
+
+    async def source() -> AsyncIterator[AnalyzeRequest]:
+        yield REQUEST
+        await go.wait()
+        yield REQUEST
+
     async with AsyncAdapterMuxClient(server.address) as client:
-        stream = client.stream_analyze([REQUEST])
-        task = asyncio.create_task(anext(stream))
+        stream = client.stream_analyze(source())
+        await anext(stream)
+        server.script.hold = threading.Event()
+        go.set()
         assert await asyncio.to_thread(server.script.arrived.wait, 10)
 
-        task.cancel()
+        await stream.aclose()
 
-        with pytest.raises(asyncio.CancelledError):
-            await task
         assert await asyncio.to_thread(server.script.gone.wait, 10)
+
+
+def test_closing_a_stream_cancels_it(server: FakeServer) -> None:
+    """As above."""
+    go = threading.Event()
+
+    def source() -> Iterator[AnalyzeRequest]:
+        yield REQUEST
+        go.wait(10)
+        yield REQUEST
+
+    with AdapterMuxClient(server.address) as client:
+        stream = client.stream_analyze(source())
+        next(stream)
+        server.script.hold = threading.Event()
+        go.set()
+        assert server.script.arrived.wait(10)
+
+        stream.close()
+
+        assert server.script.gone.wait(10)
 
 
 def test_closing_a_stream_lets_its_source_go(server: FakeServer) -> None:

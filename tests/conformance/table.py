@@ -22,14 +22,13 @@ _VOLATILE = "timings"
 def running(folder: Path) -> Iterator[Path]:
     """Build the models, serve them, and write the filled-in table; yields its path while the server runs."""
     built = models.build(folder)
-    with server.serving(built, folder / "server.log") as addresses:
+    with server.serving(built) as running_server:
         table = _Filling(Reference(built), str(built.adapters)).filled(json.loads(CASES.read_text()))
-        with StubRunner(addresses.data, addresses.admin) as runner:
+        with StubRunner(running_server.data_address, running_server.admin_address) as runner:
             cases = [each for case in table["cases"] for each in _with_recording(case, runner)]
         path = folder / "table.json"
-        path.write_text(
-            json.dumps(table | {"dataAddress": addresses.data, "adminAddress": addresses.admin, "cases": cases})
-        )
+        addresses = {"dataAddress": running_server.data_address, "adminAddress": running_server.admin_address}
+        path.write_text(json.dumps(table | addresses | {"cases": cases}))
         yield path
 
 

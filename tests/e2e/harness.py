@@ -101,11 +101,16 @@ class Harness:
             yield
         await busy
 
+    async def close(self) -> None:
+        """Close the channels."""
+        await self.data.close()
+        await self.control.close()
+
 
 async def eventually(holds: Callable[[], bool]) -> None:
     """Return once `holds` is true: for what happens on the other side of a socket, of which no event tells."""
     async with asyncio.timeout(_PATIENCE_SECONDS):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - see above
             await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -123,14 +128,21 @@ def plain_channel(address: str) -> grpc.aio.Channel:
 @asynccontextmanager
 async def served(**settings: Any) -> AsyncIterator[Harness]:
     """Run a server in this loop, on free ports."""
+    async with ending_before_its_clients(**settings) as harness:
+        yield harness
+        await harness.close()
+
+
+@asynccontextmanager
+async def ending_before_its_clients(**settings: Any) -> AsyncIterator[Harness]:
+    """As `served`, but the end of the context stops the server alone; the harness is closed after that."""
     async with AsyncExitStack() as stack:
         parts: dict[str, Any] = {}
         with pytest.MonkeyPatch.context() as patch:
             _keep_parts(patch, parts)
-            addresses = {"address": "127.0.0.1:0", "admin_address": "127.0.0.1:0"}
-            server = await stack.enter_async_context(app.running(ServerSettings(**addresses, **settings)))
-        data = await stack.enter_async_context(plain_channel(server.data_address))
-        control = await stack.enter_async_context(plain_channel(server.admin_address))
+            settings = {"address": "127.0.0.1:0", "admin_address": "127.0.0.1:0", **settings}
+            server = await stack.enter_async_context(app.running(ServerSettings(**settings)))
+        data, control = plain_channel(server.data_address), plain_channel(server.admin_address)
         yield Harness(server, parts["executor"], parts["scheduler"], parts["registry"], data, control)
 
 
@@ -150,3 +162,5 @@ def _keep_parts(patch: pytest.MonkeyPatch, parts: dict[str, Any]) -> None:
     patch.setattr(app, "open_engine", open_engine)
     patch.setattr(app, "Scheduler", keep("scheduler", Scheduler))
     patch.setattr(app, "AdapterRegistry", keep("registry", AdapterRegistry))
+    # An open stream is waited for so long at the end.
+    patch.setattr(app, "_LAST_WORDS_SECONDS", 0.5)

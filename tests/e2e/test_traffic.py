@@ -18,7 +18,7 @@ from tests.e2e.zoo import Zoo
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _NUM_CALLERS = 6
-_NUM_MOVES = 30
+_NUM_MOVES = 12
 _NUM_STREAMED = 100
 _NO_ANSWER_WHILE_AWAY = {"ADAPTER_NOT_FOUND", "ADAPTER_NOT_READY"}
 
@@ -83,12 +83,14 @@ class Traffic:
             await self.load_revision(number)
 
     async def load_revision(self, number: int) -> None:
-        expected = self._zoo.revisions[number % len(self._zoo.revisions)]
-        # Known before it serves, since answers may come before the load's own response.
-        checked = await self._load("moving", expected, validate_only=True)
-        self.revisions[checked.revision] = expected
-        loaded = await self._load("moving", expected)
-        assert checked.revision == loaded.revision
+        """Load one of the revisions."""
+        await self._load("moving", self._zoo.revisions[number % len(self._zoo.revisions)])
+
+    async def learn_revisions(self) -> None:
+        """Learn the digests before they serve: answers may come before the load's own response."""
+        for expected in self._zoo.revisions:
+            checked = await self._load("moving", expected, validate_only=True)
+            self.revisions[checked.revision] = expected
 
     async def come_and_go(self) -> None:
         """Load and unload the guest, in use."""
@@ -122,6 +124,7 @@ async def test_answers_equal_plain_peft_while_adapters_come_move_and_go(harness:
     """Ten adapters of four tasks and nine methods, one moving between revisions, one coming and going."""
     traffic = Traffic(harness, zoo)
     before = harness.scheduler.status()
+    await traffic.learn_revisions()
     await traffic.load_revision(1)
 
     async with asyncio.TaskGroup() as group:

@@ -1,43 +1,37 @@
 """Rows into one padded batch."""
 
-import asyncio
 from collections.abc import Callable
 
 from adaptermux_server.engine.backbone import Backbone
 from adaptermux_server.engine.collate import collate
-from adaptermux_server.types import Row
 
 
-async def test_rows_are_padded_on_the_right_to_the_longest(bert: Backbone) -> None:
+def test_rows_are_padded_on_the_right_to_the_longest(bert: Backbone) -> None:
     """With the tokenizer's padding id, and no attention to it."""
-    batch = collate([_row(input_ids=(0, 7, 2)), _row(input_ids=(0, 2))], bert)
+    batch = collate([{"input_ids": (0, 7, 2)}, {"input_ids": (0, 2)}], bert)
 
     assert batch.lengths == (3, 2)
     assert batch.inputs["input_ids"].tolist() == [[0, 7, 2], [0, 2, 1]]
     assert batch.inputs["attention_mask"].tolist() == [[1, 1, 1], [1, 1, 0]]
 
 
-async def test_one_row_has_no_padding(bert: Backbone) -> None:
-    batch = collate([_row(input_ids=(0, 7, 2), token_type_ids=(0, 0, 1))], bert)
+def test_one_row_has_no_padding(bert: Backbone) -> None:
+    batch = collate([{"input_ids": (0, 7, 2), "token_type_ids": (0, 0, 1)}], bert)
 
     assert batch.inputs["token_type_ids"].tolist() == [[0, 0, 1]]
     assert batch.inputs["attention_mask"].tolist() == [[1, 1, 1]]
 
 
-async def test_columns_that_the_model_does_not_take_are_left_out(backbone_of: Callable[[str], Backbone]) -> None:
+def test_columns_that_the_model_does_not_take_are_left_out(backbone_of: Callable[[str], Backbone]) -> None:
     """DistilBERT knows no token types."""
-    batch = collate([_row(input_ids=(0, 2), token_type_ids=(0, 0))], backbone_of("distilbert"))
+    batch = collate([{"input_ids": (0, 2), "token_type_ids": (0, 0)}], backbone_of("distilbert"))
 
     assert set(batch.inputs) == {"input_ids", "attention_mask"}
 
 
-async def test_columns_that_an_adapter_never_saw_are_left_out(bert: Backbone) -> None:
-    row = _row(input_ids=(0, 2), token_type_ids=(0, 1))
+def test_columns_that_an_adapter_never_saw_are_left_out(bert: Backbone) -> None:
+    row = {"input_ids": (0, 2), "token_type_ids": (0, 1)}
 
     batch = collate([row], bert, unseen_columns=frozenset({"token_type_ids"}))
 
     assert set(batch.inputs) == {"input_ids", "attention_mask"}
-
-
-def _row(**columns: tuple[int, ...]) -> Row:
-    return Row(1, columns, None, asyncio.Future())

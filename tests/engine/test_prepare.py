@@ -10,7 +10,7 @@ import torch
 
 from adaptermux_server.adapters.checkpoint import Checkpoint
 from adaptermux_server.engine.backbone import Backbone, load_backbone
-from adaptermux_server.engine.prepare import prepare_adapter
+from adaptermux_server.engine.prepare import AdapterPreparer
 from adaptermux_server.errors import (
     BaseMismatchError,
     CheckpointMismatchError,
@@ -30,7 +30,7 @@ def test_spec_states_what_the_adapter_is(bert: Backbone, checkpoint_of: MakeChec
     """Method, rank, targets within the base, labels by the head's size, bytes in memory."""
     checkpoint = checkpoint_of(num_labels=4, target_modules=["query"])
 
-    spec = prepare_adapter(bert, checkpoint, (), None).spec
+    spec = AdapterPreparer(bert).prepare(checkpoint).spec
 
     assert (TOKEN, None, "LORA", 4) == (spec.task, spec.problem_type, spec.peft_type, spec.rank)
     assert spec.labels == ("LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3")
@@ -56,28 +56,28 @@ def test_problem_type_is_as_given_or_by_the_head(
 ) -> None:
     checkpoint = checkpoint_of(task=SEQUENCE, num_labels=num_labels)
 
-    assert prepare_adapter(bert, checkpoint, (), given).spec.problem_type is expected
+    assert AdapterPreparer(bert).prepare(checkpoint, (), given).spec.problem_type is expected
 
 
 def test_labels_of_the_request_name_the_outputs(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
-    assert prepare_adapter(bert, checkpoint_of(num_labels=2), ("no", "yes"), None).spec.labels == ("no", "yes")
+    assert AdapterPreparer(bert).prepare(checkpoint_of(num_labels=2), ("no", "yes"), None).spec.labels == ("no", "yes")
 
 
 def test_labels_of_the_request_must_be_as_many_as_outputs(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     with pytest.raises(InvalidRequestError, match="labels: are 2, and the head has 3 outputs"):
-        prepare_adapter(bert, checkpoint_of(num_labels=3), ("no", "yes"), None)
+        AdapterPreparer(bert).prepare(checkpoint_of(num_labels=3), ("no", "yes"), None)
 
 
 def test_labels_of_the_files_must_be_as_many_as_outputs(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     checkpoint = checkpoint_of(num_labels=3, labels=("no", "yes"))
 
     with pytest.raises(CheckpointMismatchError, match=r"classifier\.(weight|bias): has 3 outputs, and config.json"):
-        prepare_adapter(bert, checkpoint, checkpoint.labels or (), None)
+        AdapterPreparer(bert).prepare(checkpoint, checkpoint.labels or (), None)
 
 
 def test_task_without_a_head_has_no_labels(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     for task in (Task.QUESTION_ANSWERING, Task.FEATURE_EXTRACTION):
-        assert prepare_adapter(bert, checkpoint_of(task=task), (), None).spec.labels == ()
+        assert AdapterPreparer(bert).prepare(checkpoint_of(task=task)).spec.labels == ()
 
 
 MISFITS: dict[str, tuple[Callable[[dict[str, torch.Tensor]], Any], type[Exception], str]] = {
@@ -149,7 +149,7 @@ def test_every_tensor_is_used_once_or_the_first_misfit_is_named(
     change(tensors)
 
     with pytest.raises(error) as caught:
-        prepare_adapter(bert, replace(checkpoint, tensors=tensors), (), None)
+        AdapterPreparer(bert).prepare(replace(checkpoint, tensors=tensors))
 
     assert str(caught.value).startswith(message)
 
@@ -161,7 +161,7 @@ def test_adapter_of_another_family_is_refused(
     trained_on: str, served_on: str, backbone_of: Callable[[str], Backbone], checkpoint_of: MakeCheckpoint
 ) -> None:
     with pytest.raises(BaseMismatchError):
-        prepare_adapter(backbone_of(served_on), checkpoint_of(trained_on), (), None)
+        AdapterPreparer(backbone_of(served_on)).prepare(checkpoint_of(trained_on))
 
 
 def test_adapter_of_a_deeper_base_is_refused(checkpoint_of: MakeCheckpoint, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_adapter_of_a_deeper_base_is_refused(checkpoint_of: MakeCheckpoint, tmp_
     shallow = load_backbone(str(make_base("bert", tmp_path / "shallow", num_hidden_layers=1)))
 
     with pytest.raises(BaseMismatchError, match=r"layer\.1\..* has no counterpart"):
-        prepare_adapter(shallow, checkpoint_of(), (), None)
+        AdapterPreparer(shallow).prepare(checkpoint_of())
 
 
 def test_head_that_peft_did_not_save_whole_is_refused(
@@ -179,7 +179,7 @@ def test_head_that_peft_did_not_save_whole_is_refused(
     checkpoint = checkpoint_of("deberta-v2", SEQUENCE, modules_to_save=None)
 
     with pytest.raises(HeadIncompleteError, match=r"lacks pooler\.dense\.bias.*names pooler;"):
-        prepare_adapter(backbone_of("deberta-v2"), checkpoint, (), None)
+        AdapterPreparer(backbone_of("deberta-v2")).prepare(checkpoint)
 
 
 def test_head_that_a_file_holds_in_part_is_refused(
@@ -190,7 +190,7 @@ def test_head_that_a_file_holds_in_part_is_refused(
     tensors = {name: tensor for name, tensor in checkpoint.tensors.items() if "pre_classifier" not in name}
 
     with pytest.raises(HeadIncompleteError, match=r"lacks pre_classifier\.bias, pre_classifier\.weight"):
-        prepare_adapter(backbone_of("distilbert"), replace(checkpoint, tensors=tensors), (), None)
+        AdapterPreparer(backbone_of("distilbert")).prepare(replace(checkpoint, tensors=tensors))
 
 
 def test_head_over_a_pooler_that_the_base_never_had_is_refused(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
@@ -199,22 +199,22 @@ def test_head_over_a_pooler_that_the_base_never_had_is_refused(bert: Backbone, c
     own = {"modules_to_save": ["pooler"], "target_modules": ["query"]}
 
     with pytest.raises(HeadIncompleteError, match=r"lacks bert\.pooler\.dense\.bias.*names pooler;"):
-        prepare_adapter(without, checkpoint_of(task=SEQUENCE), (), None)
-    prepare_adapter(without, checkpoint_of(task=SEQUENCE, **own), (), None)
-    prepare_adapter(without, checkpoint_of(task=TOKEN), (), None)
-    prepare_adapter(without, checkpoint_of(task=Task.FEATURE_EXTRACTION), (), None)
+        AdapterPreparer(without).prepare(checkpoint_of(task=SEQUENCE))
+    AdapterPreparer(without).prepare(checkpoint_of(task=SEQUENCE, **own))
+    AdapterPreparer(without).prepare(checkpoint_of(task=TOKEN))
+    AdapterPreparer(without).prepare(checkpoint_of(task=Task.FEATURE_EXTRACTION))
 
 
 def test_unserved_method_is_refused_by_name(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     with pytest.raises(ConfigUnsupportedError, match="peft_type: BOFT isn't served; served are LORA, "):
-        prepare_adapter(bert, replace(checkpoint_of(), peft_type="BOFT"), (), None)
+        AdapterPreparer(bert).prepare(replace(checkpoint_of(), peft_type="BOFT"))
 
 
 def test_targets_that_name_nothing_are_refused(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     checkpoint = _configured(checkpoint_of(), target_modules=["q_proj"])
 
     with pytest.raises(BaseMismatchError, match="target_modules names no module of the base model"):
-        prepare_adapter(bert, checkpoint, (), None)
+        AdapterPreparer(bert).prepare(checkpoint)
 
 
 def test_configuration_that_peft_can_not_apply_is_refused(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
@@ -222,22 +222,23 @@ def test_configuration_that_peft_can_not_apply_is_refused(bert: Backbone, checkp
     checkpoint = _configured(checkpoint_of(), target_modules="all-linear", modules_to_save=None)
 
     with pytest.raises(ConfigUnsupportedError, match="PEFT can't apply it to BertForTokenClassification"):
-        prepare_adapter(bert, checkpoint, (), None)
+        AdapterPreparer(bert).prepare(checkpoint)
 
 
 def test_catastrophic_target_pattern_does_not_hang(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     """RE2 has matched it before PEFT sees it (the limit on test time would end this test)."""
     with pytest.raises(BaseMismatchError):
-        prepare_adapter(bert, _configured(checkpoint_of(), target_modules=r"(([a-z.0-9_]+)+)+X"), (), None)
+        AdapterPreparer(bert).prepare(_configured(checkpoint_of(), target_modules=r"(([a-z.0-9_]+)+)+X"))
 
 
 def test_architecture_without_a_model_for_the_task_is_refused(
     bert: Backbone, checkpoint_of: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    preparer = AdapterPreparer(bert)
     monkeypatch.setattr(bert, "model", torch.nn.Linear(1, 1))
 
     with pytest.raises(ConfigUnsupportedError, match="BertModel has no model for token classification"):
-        prepare_adapter(bert, checkpoint_of(), (), None)
+        preparer.prepare(checkpoint_of())
 
 
 def test_preparing_touches_nothing_of_the_base(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
@@ -246,7 +247,7 @@ def test_preparing_touches_nothing_of_the_base(bert: Backbone, checkpoint_of: Ma
     modules = [type(module) for module in bert.model.modules()]
 
     for method in ("lora", "dora", "vera", "oft"):
-        prepare_adapter(bert, checkpoint_of(method=method), (), None)
+        AdapterPreparer(bert).prepare(checkpoint_of(method=method))
 
     assert modules == [type(module) for module in bert.model.modules()]
     assert all(torch.equal(before[name], value) for name, value in bert.model.state_dict().items())

@@ -11,7 +11,7 @@ import torch
 from adaptermux_server.engine import peft_layers
 from adaptermux_server.engine.backbone import Backbone
 from adaptermux_server.engine.peft_layers import Layers
-from adaptermux_server.engine.prepare import prepare_adapter
+from adaptermux_server.engine.prepare import AdapterPreparer
 from adaptermux_server.engine.trees import Forest, PeftTree, twin
 from tests.engine.conftest import MakeCheckpoint
 
@@ -174,7 +174,7 @@ def _fail(*_: object) -> None:
 
 
 def _layers(bert: Backbone, checkpoint_of: MakeCheckpoint, method: str = "lora", **fields: object) -> Layers:
-    layers = prepare_adapter(bert, checkpoint_of(method=method, **fields), (), None).layers
+    layers = AdapterPreparer(bert).prepare(checkpoint_of(method=method, **fields)).layers
     assert layers is not None
     return layers
 

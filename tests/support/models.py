@@ -60,7 +60,7 @@ _PIECES = [*"abcdefghijklmnopqrstuvwxyz0123456789.,!?'-", *(f"##{c}" for c in "a
 _SPECIAL = ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]")
 
 _COMMON = {"hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "intermediate_size": 64}
-_CONFIGS: Mapping[str, Mapping[str, Any]] = {
+_CONFIGS: dict[str, Mapping[str, Any]] = {
     "bert": {**_COMMON, "type_vocab_size": 2, "max_position_embeddings": MAX_TOKENS},
     "electra": {**_COMMON, "embedding_size": 16, "type_vocab_size": 2, "max_position_embeddings": MAX_TOKENS},
     "roberta": {**_COMMON, "type_vocab_size": 1, "max_position_embeddings": MAX_TOKENS + 2},
@@ -71,6 +71,11 @@ _CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "modernbert": {**_COMMON, "max_position_embeddings": MAX_TOKENS, "local_attention": 8}
     | {"global_attn_every_n_layers": 2, "classifier_pooling": "mean"},
 }
+# Of these, some heads or all answers can't be served.
+_CONFIGS = _CONFIGS | {
+    "xlnet": {"d_model": HIDDEN, "n_layer": LAYERS, "n_head": 4, "d_inner": 64},
+    "t5": {"d_model": HIDDEN, "num_layers": LAYERS, "num_heads": 4, "d_ff": 64, "d_kv": 8},
+}
 _TYPED = ("bert", "electra")
 
 TARGETS: Mapping[str, tuple[str, ...]] = {
@@ -80,6 +85,7 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
     "distilbert": ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"),
     "deberta-v2": ("query_proj", "key_proj", "value_proj", "dense"),
     "modernbert": ("Wqkv", "Wo", "Wi"),
+    "xlnet": ("layer_1", "layer_2"),
 }
 _FEEDFORWARD: Mapping[str, tuple[str, ...]] = {
     "distilbert": ("lin2",),

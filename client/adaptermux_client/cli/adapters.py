@@ -1,6 +1,8 @@
 """`adaptermux adapters`: load, list, show and unload."""
 
 import os
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -25,6 +27,7 @@ app = typer.Typer(
 AdapterId = Annotated[str, typer.Argument(metavar="ID", help="The adapter's id.", show_default=False)]
 
 _LOAD_TIMEOUT = 300.0
+_NUM_NAMES = 20
 _LOADED = {AdapterState.READY: "loaded", AdapterState.LOADING: "loading", AdapterState.UNLOADED: "checked, not loaded:"}
 _STATE_STYLES = {
     AdapterState.READY: "green",
@@ -181,15 +184,25 @@ def _facts(adapter: AdapterInfo) -> list[tuple[str, str | Text]]:
         ("error", plain(error, "red")),
         ("revision", adapter.revision),
         ("task", "" if not adapter.peft_type else _words(adapter.task) + kind),
-        ("labels", ", ".join(adapter.labels)),
+        ("labels", _first_few(adapter.labels)),
         ("method", _method(adapter)),
-        ("targets", ", ".join(adapter.target_modules)),
+        ("targets", _first_few(_patterns(adapter.target_modules))),
         ("size", size(adapter.size_bytes) if adapter.size_bytes else ""),
         ("share", f"weight {adapter.weight:g}{waits}" if adapter.weight else ""),
         ("source", adapter.uri),
         ("loaded", adapter.load_time.isoformat(timespec="seconds") if adapter.load_time else ""),
         ("answered", f"{adapter.num_rows_answered:,} rows · {adapter.num_in_flight:,} requests in flight"),
     ]
+
+
+def _patterns(modules: Sequence[str]) -> list[str]:
+    """Names with their numbers left open, each once: what is adapted in every layer is one line."""
+    return list(dict.fromkeys(re.sub(r"\b\d+\b", "*", module) for module in modules))
+
+
+def _first_few(names: Sequence[str]) -> str:
+    more = len(names) - _NUM_NAMES
+    return ", ".join(names[:_NUM_NAMES]) + (f" … {more:,} more (--json has them all)" if more > 0 else "")
 
 
 def _state(adapter: AdapterInfo) -> Text:

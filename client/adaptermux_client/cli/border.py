@@ -11,8 +11,10 @@ from rich.text import Text
 from adaptermux_client.cli.output import plain, stderr
 from adaptermux_client.errors import (
     AdapterMuxClientError,
+    AdapterNotFoundError,
     DeadlineExceededError,
     DrainTimeoutError,
+    TaskMismatchError,
     UnavailableError,
 )
 
@@ -26,13 +28,16 @@ class ExitCode(IntEnum):
     DEADLINE = 5
 
 
+_COMMANDS = {"Classify": "classify", "TagTokens": "tag", "Answer": "answer", "Embed": "embed"}
+
+
 @contextmanager
 def reporting(address: str) -> Iterator[None]:
     """Report a failure of calls to `address` and leave with its exit code."""
     try:
         yield
     except AdapterMuxClientError as error:
-        fail(_headline(error, address), _exit_code(error), _facts(error), _advice(error))
+        fail(_headline(error, address), _exit_code(error), _facts(error), _when(error), _advice(error))
 
 
 def fail(message: str, code: ExitCode, *notes: str) -> None:
@@ -71,10 +76,16 @@ def _facts(error: AdapterMuxClientError) -> str:
     return "  ".join([error.reason or error.code.name, *facts])
 
 
+def _when(error: AdapterMuxClientError) -> str:
+    return "" if error.retry_after_seconds is None else f"retry in {error.retry_after_seconds:g} s"
+
+
 def _advice(error: AdapterMuxClientError) -> str:
-    if error.retry_after_seconds is not None:
-        return f"retry in {error.retry_after_seconds:g} s"
     match error:
+        case TaskMismatchError(metadata={"rpc": rpc}) if rpc in _COMMANDS:
+            return f"adaptermux {_COMMANDS[rpc]} asks it"
+        case AdapterNotFoundError():
+            return "adaptermux adapters list shows those that are loaded"
         case UnavailableError(reason=""):
             return f"is the server running there? --address and --admin-address choose another\n       {error.message}"
         case DeadlineExceededError(reason=""):

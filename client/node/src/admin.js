@@ -24,8 +24,8 @@ export class AdminClient {
 
   async unloadAdapter(adapterId, { drainTimeoutMs = DEFAULT_DRAIN_MS, force = false, ...options } = {}) {
     const message = { adapterId, drainTimeout: msToDuration(drainTimeoutMs), force };
-    const patience = { timeoutMs: drainTimeoutMs + UNLOAD_MARGIN_MS, ...options };
-    return toAdapter((await this.#connection.unary('UnloadAdapter', message, patience)).adapter);
+    const timeoutMs = options.timeoutMs ?? drainTimeoutMs + UNLOAD_MARGIN_MS;
+    return toAdapter((await this.#connection.unary('UnloadAdapter', message, { ...options, timeoutMs })).adapter);
   }
 
   async getAdapter(adapterId, options) {

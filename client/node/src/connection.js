@@ -61,11 +61,16 @@ export class Connection {
     const { signal } = options;
     if (signal?.aborted) return Promise.reject(aborted(signal));
     return new Promise((resolve, reject) => {
-      const call = this.#stub[rpc](request, metadata(request, options), this.#callOptions(options), (error, response) => {
-        stopListening();
-        if (error) reject(signal?.aborted ? aborted(signal) : fromServiceError(error));
-        else resolve(response);
-      });
+      const call = this.#stub[rpc](
+        request,
+        metadata(request, options),
+        this.#callOptions(options),
+        (error, response) => {
+          stopListening();
+          if (error) reject(signal?.aborted ? aborted(signal) : fromServiceError(error));
+          else resolve(response);
+        },
+      );
       const stopListening = onAbort(signal, () => call.cancel());
     });
   }
@@ -79,7 +84,10 @@ export class Connection {
   async *stream(rpc, requests, options = {}) {
     const { signal } = options;
     if (signal?.aborted) throw aborted(signal);
-    const call = this.#stub[rpc](metadata({}, options), this.#callOptions({ timeoutMs: Infinity, ...options }));
+    const call = this.#stub[rpc](
+      metadata({}, options),
+      this.#callOptions({ timeoutMs: options.timeoutMs ?? Infinity }),
+    );
     call.on('error', () => {}); // it is thrown by the loop below; after the loop nobody is left to hear it
     const stopListening = onAbort(signal, () => call.cancel());
     const feed = new Feed(call, requests);

@@ -37,10 +37,7 @@ export type Input =
 export type Question = readonly [question: string, context: string] | { question: string; context: string };
 
 export type ProblemType =
-  | 'PROBLEM_TYPE_UNSPECIFIED'
-  | 'PROBLEM_TYPE_SINGLE_LABEL'
-  | 'PROBLEM_TYPE_MULTI_LABEL'
-  | 'PROBLEM_TYPE_REGRESSION';
+  'PROBLEM_TYPE_UNSPECIFIED' | 'PROBLEM_TYPE_SINGLE_LABEL' | 'PROBLEM_TYPE_MULTI_LABEL' | 'PROBLEM_TYPE_REGRESSION';
 export type TagView = 'TAG_VIEW_UNSPECIFIED' | 'TAG_VIEW_TAGS' | 'TAG_VIEW_SPANS';
 export type Pooling = 'POOLING_UNSPECIFIED' | 'POOLING_MEAN' | 'POOLING_CLS' | 'POOLING_LAST' | 'POOLING_MAX';
 export type Task =

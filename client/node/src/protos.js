@@ -5,7 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { loadSync } from '@grpc/proto-loader';
 
 const PACKED = new URL('../proto/', import.meta.url);
-const REPOSITORY = ['../../../proto/', '../../../third_party/googleapis/'].map((path) => new URL(path, import.meta.url));
+const REPOSITORY = ['../../../proto/', '../../../third_party/googleapis/'].map(
+  (path) => new URL(path, import.meta.url),
+);
 
 const definitions = loadSync(
   ['adaptermux/v1/infer.proto', 'adaptermux/v1/adapter_admin.proto', 'google/rpc/error_details.proto'],

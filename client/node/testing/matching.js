@@ -10,7 +10,9 @@ export function differences(expected, actual, tolerance, path = '') {
   if (expected.$any) return absent ? wrong : [];
   if ('$length' in expected) return actual?.length === expected.$length ? [] : wrong;
   if (absent || (Array.isArray(expected) && expected.length !== actual.length)) return wrong;
-  return Object.entries(expected).flatMap(([key, value]) => differences(value, actual[key], tolerance, `${path}.${key}`));
+  return Object.entries(expected).flatMap(([key, value]) =>
+    differences(value, actual[key], tolerance, `${path}.${key}`),
+  );
 }
 
 function brief(value) {

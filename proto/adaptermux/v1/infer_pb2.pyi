@@ -114,7 +114,9 @@ class Input(google.protobuf.message.Message):
     text: builtins.str
     """Not empty, and at most 1,000,000 characters; its tokens must fit the model unless `truncate` is set."""
     text_pair: builtins.str
-    """The second text of a pair (premise and hypothesis; question and context). Only beside `text`. Empty: no pair."""
+    """The second text of a pair (premise and hypothesis; question and context). Only beside `text`, and not for tagging,
+    which takes one text. Empty: no pair.
+    """
     @property
     def words(self) -> global___Words:
         """Offsets in answers then count words, not characters."""

@@ -1,12 +1,14 @@
 """From rows to one padded batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from adaptermux_server.engine.backbone import Backbone
-from adaptermux_server.types import Row
+
+Columns = Mapping[str, tuple[int, ...]]
+"""What the tokenizer made of one sequence, by name; as `Row.columns`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +21,16 @@ class Batch:
     """Tokens of each row, padding not counted."""
 
 
-def collate(rows: Sequence[Row], backbone: Backbone, unseen_columns: frozenset[str] = frozenset()) -> Batch:
-    """Pad the rows' columns to the longest, on the backbone's device.
+def collate(rows: Sequence[Columns], backbone: Backbone, unseen_columns: frozenset[str] = frozenset()) -> Batch:
+    """Pad the columns of at least one row to the longest, on the backbone's device.
 
     Left out are `unseen_columns` and those that the backbone doesn't take.
     """
-    lengths = tuple(row.num_tokens for row in rows)
+    lengths = tuple(len(row["input_ids"]) for row in rows)
     longest = max(lengths)
     columns = {
-        name: [_padded(row.columns[name], longest, pad_value(backbone, name)) for row in rows]
-        for name in rows[0].columns
+        name: [_padded(row[name], longest, pad_value(backbone, name)) for row in rows]
+        for name in rows[0]
         if name in backbone.columns - unseen_columns
     }
     columns["attention_mask"] = [_padded((1,) * length, longest, 0) for length in lengths]

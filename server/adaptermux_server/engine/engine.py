@@ -12,7 +12,7 @@ import torch
 from adaptermux_server.adapters.checkpoint import Checkpoint
 from adaptermux_server.engine.backbone import Backbone, load_backbone
 from adaptermux_server.engine.executor import Executor, SwitchExecutor
-from adaptermux_server.engine.prepare import PreparedAdapter, prepare_adapter
+from adaptermux_server.engine.prepare import AdapterPreparer, PreparedAdapter
 from adaptermux_server.errors import ShuttingDownError
 from adaptermux_server.types import BatchPlan, BatchResult, ProblemType
 
@@ -52,6 +52,7 @@ class Engine:
     def __init__(self, backbone: Backbone, executor: Executor, num_threads: int | None = None) -> None:
         self.backbone = backbone
         self._executor = executor
+        self._preparer = AdapterPreparer(backbone)
         initializer = None if num_threads is None else partial(torch.set_num_threads, num_threads)
         self._model_thread = ThreadPoolExecutor(1, "engine", initializer)
         self._prepare_thread = ThreadPoolExecutor(1, "prepare")
@@ -64,8 +65,8 @@ class Engine:
     async def prepare(
         self, checkpoint: Checkpoint, *, labels: tuple[str, ...], problem_type: ProblemType | None
     ) -> PreparedAdapter:
-        """Check and build all that can be built beside the model; see `prepare_adapter`."""
-        return await self._call(self._prepare_thread, prepare_adapter, self.backbone, checkpoint, labels, problem_type)
+        """Check and build all that can be built beside the model; see `AdapterPreparer`."""
+        return await self._call(self._prepare_thread, self._preparer.prepare, checkpoint, labels, problem_type)
 
     async def install(self, slot: int, prepared: PreparedAdapter) -> None:
         """Put it into a free slot; after an error the slot is free as before."""
@@ -92,6 +93,8 @@ class Engine:
 
 
 def open_engine(settings: EngineSettings) -> Engine:
-    """Load the base model and start the engine. Blocks for as long as the load takes; raises as `load_backbone`."""
+    """Load the base model and start the engine. Blocks for as long as the load takes; raises as `load_backbone`
+    and `AdapterPreparer` do.
+    """
     backbone = load_backbone(settings.model, settings.device, settings.dtype)
     return Engine(backbone, SwitchExecutor(backbone, settings.adapters_per_tree), settings.num_threads)

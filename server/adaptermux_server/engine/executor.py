@@ -92,7 +92,7 @@ class SwitchExecutor:
 
     @torch.inference_mode()
     def _compute(self, plan: BatchPlan, resident: _Resident) -> tuple[Values, ...]:
-        batch = collate(plan.rows, self._backbone, resident.unseen_columns)
+        batch = collate([row.columns for row in plan.rows], self._backbone, resident.unseen_columns)
         module: nn.Module = resident.tree.module if resident.tree else self._backbone.model
         outputs = module(**batch.inputs)
         headed = _headed(plan, resident.head, batch, outputs)

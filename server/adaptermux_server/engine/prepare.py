@@ -11,6 +11,7 @@ from adaptermux_server.engine import peft_layers
 from adaptermux_server.engine.backbone import Backbone
 from adaptermux_server.engine.fit import Anatomy, check_fit
 from adaptermux_server.engine.heads import HeadShell, backbone_prefix, bare_model
+from adaptermux_server.engine.padding import PaddingProbe
 from adaptermux_server.engine.peft_layers import ROOT, SERVED_PEFT_TYPES, Layers, Outline
 from adaptermux_server.engine.target_names import resolve_patterns
 from adaptermux_server.errors import (
@@ -37,45 +38,71 @@ class PreparedAdapter:
     """Inputs that must be kept from the model, as plain PEFT does."""
 
 
-def prepare_adapter(
-    backbone: Backbone, checkpoint: Checkpoint, labels: tuple[str, ...], problem_type: ProblemType | None
-) -> PreparedAdapter:
-    """Check a checkpoint against the base model and build what doesn't touch it. Takes some 100 ms.
+class AdapterPreparer:
+    """Checks checkpoints against one base model and builds all of an adapter that doesn't touch it."""
 
-    `labels` empty: LABEL_0… ; `problem_type` None: regression for one output, else single label.
+    def __init__(self, backbone: Backbone) -> None:
+        """Raises ValueError if the backbone's answers would depend on who else is in a batch."""
+        self._backbone = backbone
+        self._probe = PaddingProbe(backbone)
 
-    Raises:
-        ConfigUnsupportedError: the method, the task or a field can't be served on this base.
-        BaseMismatchError, CheckpointMismatchError, HeadIncompleteError: see `check_fit`.
-        InvalidRequestError: `labels`, which aren't the checkpoint's own, don't fit the head.
-    """
+    def prepare(
+        self, checkpoint: Checkpoint, labels: tuple[str, ...] = (), problem_type: ProblemType | None = None
+    ) -> PreparedAdapter:
+        """Take some 100 ms to check everything that can be wrong.
+
+        `labels` empty: LABEL_0… ; `problem_type` None: regression for one output, else single label.
+
+        Raises:
+            ConfigUnsupportedError: the method, the task or a field can't be served on this base.
+            BaseMismatchError, CheckpointMismatchError, HeadIncompleteError: see `check_fit`.
+            InvalidRequestError: `labels`, which aren't the checkpoint's own, don't fit the head.
+        """
+        _check_served(checkpoint)
+        num_labels = _num_labels(self._backbone, checkpoint, labels)
+        model = bare_model(self._backbone, checkpoint.task, num_labels)
+        anatomy = _anatomy(self._backbone, model, checkpoint.task)
+        fields = resolve_patterns(checkpoint.config, sorted(anatomy.modules))
+        outline = _outline(model, fields, checkpoint)
+        check_fit(anatomy, outline, {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()})
+        tensors = _to_device(self._backbone, checkpoint, fields)
+        layers = peft_layers.part(fields, outline, tensors, _inside(anatomy))
+        names = _labels(checkpoint, labels, num_labels)
+        spec = AdapterSpec(
+            task=checkpoint.task,
+            problem_type=_problem_type(checkpoint.task, names, problem_type),
+            labels=names,
+            peft_type=checkpoint.peft_type,
+            rank=outline.rank,
+            target_modules=tuple(sorted(layers.adapted)) if layers else (),
+            size_bytes=sum(tensor.nbytes for tensor in tensors.values()),
+        )
+        return PreparedAdapter(
+            spec=spec,
+            layers=layers,
+            head=self._head(checkpoint.task, num_labels, anatomy, tensors),
+            unseen_columns=peft_layers.UNSEEN_COLUMNS.get(checkpoint.task, frozenset()),
+        )
+
+    def _head(
+        self, task: Task, num_labels: int, anatomy: Anatomy, tensors: Mapping[str, torch.Tensor]
+    ) -> HeadShell | None:
+        if task is Task.FEATURE_EXTRACTION:
+            return None
+        names = [name for name in anatomy.weights if not anatomy.in_backbone(name)]
+        head = HeadShell(self._backbone, task, num_labels, {name: tensors[ROOT + name] for name in names})
+        if not self._probe.holds_for(head):
+            architecture = self._backbone.facts.architecture
+            raise ConfigUnsupportedError(
+                "task_type", f"{architecture}'s head for {task.value} can't be served: it answers by the padding, too"
+            )
+        return head
+
+
+def _check_served(checkpoint: Checkpoint) -> None:
     if checkpoint.peft_type not in SERVED_PEFT_TYPES:
         served = ", ".join(SERVED_PEFT_TYPES)
         raise ConfigUnsupportedError("peft_type", f"{checkpoint.peft_type} isn't served; served are {served}")
-    num_labels = _num_labels(backbone, checkpoint, labels)
-    model = bare_model(backbone, checkpoint.task, num_labels)
-    anatomy = _anatomy(backbone, model, checkpoint.task)
-    fields = resolve_patterns(checkpoint.config, sorted(anatomy.modules))
-    outline = _outline(model, fields, checkpoint)
-    check_fit(anatomy, outline, {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()})
-    tensors = _to_device(backbone, checkpoint, fields)
-    layers = peft_layers.part(fields, outline, tensors, _inside(anatomy))
-    names = _labels(checkpoint, labels, num_labels)
-    spec = AdapterSpec(
-        task=checkpoint.task,
-        problem_type=_problem_type(checkpoint.task, names, problem_type),
-        labels=names,
-        peft_type=checkpoint.peft_type,
-        rank=outline.rank,
-        target_modules=tuple(sorted(layers.adapted)) if layers else (),
-        size_bytes=sum(tensor.nbytes for tensor in tensors.values()),
-    )
-    return PreparedAdapter(
-        spec=spec,
-        layers=layers,
-        head=_head(backbone, checkpoint.task, num_labels, anatomy, tensors),
-        unseen_columns=peft_layers.UNSEEN_COLUMNS.get(checkpoint.task, frozenset()),
-    )
 
 
 def _num_labels(backbone: Backbone, checkpoint: Checkpoint, labels: tuple[str, ...]) -> int:
@@ -137,15 +164,6 @@ def _to_device(backbone: Backbone, checkpoint: Checkpoint, fields: Mapping[str, 
 
 def _inside(anatomy: Anatomy) -> Callable[[str], str | None]:
     return lambda name: name.removeprefix(anatomy.prefix) if anatomy.in_backbone(name) else None
-
-
-def _head(
-    backbone: Backbone, task: Task, num_labels: int, anatomy: Anatomy, tensors: Mapping[str, torch.Tensor]
-) -> HeadShell | None:
-    if task is Task.FEATURE_EXTRACTION:
-        return None
-    names = [name for name in anatomy.weights if not anatomy.in_backbone(name)]
-    return HeadShell(backbone, task, num_labels, {name: tensors[ROOT + name] for name in names})
 
 
 def _labels(checkpoint: Checkpoint, labels: tuple[str, ...], num_labels: int) -> tuple[str, ...]:

@@ -1,0 +1,56 @@
+"""The promise that an answer doesn't depend on who else is in the batch, put to the test before anything is served."""
+
+from typing import Any
+
+import torch
+
+from adaptermux_server.engine.backbone import Backbone
+from adaptermux_server.engine.collate import Batch, Columns, collate
+from adaptermux_server.engine.heads import HeadShell
+
+_SHORT, _LONG = "a b c", "a b c d e f g h i j k l"
+# Of the largest value. What depends on padding differs by far more, rounding by far less.
+_TOLERANCES = {torch.float32: 1e-3, torch.float64: 1e-3}
+_COARSE_TOLERANCE = 0.1
+
+
+class PaddingProbe:
+    """One sequence alone, and the same one padded beside a longer one, with the backbone's outputs for both."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        """Raises ValueError if the backbone can't compute from token ids alone, or if its answers differ."""
+        self._tolerance = _TOLERANCES.get(backbone.dtype, _COARSE_TOLERANCE)
+        short, long = (_encode(backbone, text) for text in (_SHORT, _LONG))
+        self._alone = _compute(backbone, [short])
+        self._beside = _compute(backbone, [short, long])
+        alone, beside = (outputs.last_hidden_state[0, : len(short["input_ids"])] for _, outputs in self._pair)
+        if not self._close(alone, beside):
+            raise ValueError(f"{backbone.facts.architecture} can't be served: its answers depend on padding")
+
+    def holds_for(self, head: HeadShell) -> bool:
+        """Whether a head, too, answers alike with and without padding."""
+        alone, beside = (head.forward(batch, outputs)[0] for batch, outputs in self._pair)
+        return self._close(alone, beside)
+
+    @property
+    def _pair(self) -> tuple[tuple[Batch, Any], tuple[Batch, Any]]:
+        return self._alone, self._beside
+
+    def _close(self, one: torch.Tensor, other: torch.Tensor) -> bool:
+        limit = self._tolerance * float(one.abs().max())
+        return torch.allclose(one.float(), other.float(), rtol=0.0, atol=limit)
+
+
+def _encode(backbone: Backbone, text: str) -> Columns:
+    encoded = backbone.tokenizer(text)
+    return {name: tuple(ids) for name, ids in encoded.items() if name != "attention_mask"}
+
+
+@torch.inference_mode()
+def _compute(backbone: Backbone, rows: list[Columns]) -> tuple[Batch, Any]:
+    batch = collate(rows, backbone)
+    try:
+        return batch, backbone.model(**batch.inputs)
+    except (TypeError, ValueError) as error:
+        architecture = backbone.facts.architecture
+        raise ValueError(f"{architecture} can't be served: it needs more than one sequence of tokens") from error
