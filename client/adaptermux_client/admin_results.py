@@ -48,7 +48,7 @@ class AdapterInfo:
     num_rows_answered: int
     num_in_flight: int
     error: AdapterMuxClientError | None
-    """Why it is FAILED."""
+    """Why its last load failed: FAILED has one, and READY may, where an earlier revision serves on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,24 +6,11 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2
 
-from adaptermux.v1 import adapter_admin_pb2, types_pb2
+from adaptermux.v1 import adapter_admin_pb2
 from adaptermux_client import __version__
 from tests.client.command_line import Run, document, lines
 from tests.client.fake_answers import failure
 from tests.client.fake_server import FakeServer
-
-
-def test_analyze_asks_all_ready_adapters_unless_told_otherwise(run: Run, server: FakeServer) -> None:
-    """Those for question answering need pairs."""
-    qa = adapter_admin_pb2.Adapter(id="qa", state=2, task=types_pb2.TASK_QUESTION_ANSWERING)  # type: ignore[arg-type]
-    server.admin.adapters["qa"] = qa
-
-    found = document(run("analyze", "good film", "--json"))["results"][0]["analyses"]
-    pairs = document(run("analyze", "Who?\tAda did", "--as", "pair", "--json"))["results"][0]["analyses"]
-
-    assert [each["adapter"]["id"] for each in found] == ["pos", "sentiment"]
-    assert found[1]["classification"]["labels"] == POSITIVE
-    assert pairs[1]["answer"]["answers"][0]["text"] == "Ada"
 
 
 def test_model_and_status_are_documents_too(run: Run) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adaptermux.v1 import infer_pb2
+from adaptermux.v1 import adapter_admin_pb2, infer_pb2, types_pb2
 from tests.client.command_line import Run, document, lines
 from tests.client.fake_answers import REVISION
 from tests.client.fake_server import FakeServer
@@ -134,6 +134,19 @@ def test_analyze_shows_all_outcomes_of_a_text_side_by_side(run: Run) -> None:
         ["film", "NOUN", "NOUN"],
         [],
     ]
+
+
+def test_analyze_asks_all_ready_adapters_unless_told_otherwise(run: Run, server: FakeServer) -> None:
+    """Those for question answering need pairs."""
+    qa = adapter_admin_pb2.Adapter(id="qa", state=2, task=types_pb2.TASK_QUESTION_ANSWERING)  # type: ignore[arg-type]
+    server.admin.adapters["qa"] = qa
+
+    found = document(run("analyze", "good film", "--json"))["results"][0]["analyses"]
+    pairs = document(run("analyze", "Who?\tAda did", "--as", "pair", "--json"))["results"][0]["analyses"]
+
+    assert [each["adapter"]["id"] for each in found] == ["pos", "sentiment"]
+    assert found[1]["classification"]["labels"] == POSITIVE
+    assert pairs[1]["answer"]["answers"][0]["text"] == "Ada"
 
 
 def test_analyze_keeps_calls_within_the_servers_bound(run: Run, server: FakeServer) -> None:

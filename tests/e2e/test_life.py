@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,6 +16,7 @@ from adaptermux.v1 import adapter_admin_pb2, infer_pb2
 from adaptermux_client.errors import from_rpc_error
 from adaptermux_server import app
 from adaptermux_server.config import ServerSettings
+from adaptermux_server.errors import SourceInvalidError
 from adaptermux_server.transport.listeners import ListenError
 from adaptermux_server.types import Task
 from tests.e2e.asking import ask
@@ -136,11 +138,34 @@ async def test_a_stop_ends_streams_with_an_answer_to_each_accepted_request(endin
 
 
 async def test_a_taken_port_is_refused_by_name(harness: Harness, zoo: Zoo) -> None:
-    settings = ServerSettings(model=str(zoo.base), address=harness.server.data_address, admin_address="127.0.0.1:0")
+    taken = harness.server.data_address
 
-    with pytest.raises(ListenError, match=harness.server.data_address):
-        async with app.running(settings):
-            pass
+    with pytest.raises(ListenError, match=taken):
+        await _run(model=str(zoo.base), address=taken)
+
+
+@pytest.mark.parametrize("address", ["{taken}", "127.0.0.1:no-port", "127.0.0.1:99999"])
+async def test_metrics_that_cannot_be_served_stop_the_start_by_name(harness: Harness, zoo: Zoo, address: str) -> None:
+    address = address.format(taken=harness.server.data_address)
+
+    with pytest.raises(app.StartError, match=address):
+        await _run(model=str(zoo.base), metrics_address=address)
+
+
+async def test_a_base_that_cannot_be_loaded_stops_the_start_by_name(tmp_path: Path) -> None:
+    with pytest.raises(app.StartError, match=str(tmp_path)):
+        await _run(model=str(tmp_path))
+
+
+async def test_an_adapter_that_cannot_be_served_stops_the_start_with_its_reason(zoo: Zoo, tmp_path: Path) -> None:
+    with pytest.raises(SourceInvalidError, match=r"adapter_config\.json"):
+        await _run(model=str(zoo.base), adapters={"empty": str(tmp_path)})
+
+
+async def _run(**settings: Any) -> None:
+    settings = {"address": "127.0.0.1:0", "admin_address": "127.0.0.1:0", **settings}
+    async with app.running(ServerSettings(**settings)):
+        pass
 
 
 async def test_the_status_counts_rows_batches_and_traversals(harness: Harness, zoo: Zoo) -> None:

@@ -13,11 +13,19 @@ from adaptermux_server.adapters.served import ServedAdapter
 from adaptermux_server.engine.heads import HeadShell
 from adaptermux_server.engine.prepare import PreparedAdapter
 from adaptermux_server.engine.trees import PeftTree
+from adaptermux_server.scheduler.arrivals import Arrival
+from adaptermux_server.scheduler.policy import Share
+from adaptermux_server.scheduler.queue import SlotQueue
 from adaptermux_server.types import Row, RowAnswer
 from tests.contract.world import World
 from tests.e2e.harness import eventually
 
-_KINDS = (AdapterEntry, ServedAdapter, PreparedAdapter, HeadShell, PeftTree, Row, RowAnswer, torch.nn.Module, torch.Tensor)
+_KINDS = (
+    # of an adapter
+    *(AdapterEntry, ServedAdapter, PreparedAdapter, HeadShell, PeftTree, Share, torch.nn.Module, torch.Tensor),
+    # of a request
+    *(Row, RowAnswer, Arrival, SlotQueue),
+)
 
 
 @contextmanager

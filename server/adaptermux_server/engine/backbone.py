@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 # Without a limit of the model's or the tokenizer's, this is what an input may have.
 _FALLBACK_MAX_TOKENS = 512
@@ -75,6 +76,8 @@ def load_backbone(name_or_path: str, device: str = "cpu", dtype: str = "float32"
         OSError: nothing can be read there.
         ValueError: it has no fast tokenizer, or lacks weights that every answer needs.
     """
+    # A bar drawn on stderr would stand between the lines of the server's log.
+    transformers_logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(name_or_path, use_fast=True)
     if not tokenizer.is_fast:
         raise ValueError(f"{name_or_path} has no fast tokenizer (tokenizer.json): offsets would be unknown")
