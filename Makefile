@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo test test-python test-node lint format stubs stubs-check buf bench image-steps clean
+.PHONY: help setup demo test test-python test-node test-light lint format stubs stubs-check buf bench image-steps clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -22,13 +22,16 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: setup ## Start a server, load adapters over the admin RPC, send real requests, show the answers.
 	$(BIN)/python -m examples.demo
 
-test: setup lint stubs-check buf test-python test-node ## Run every check and every test.
+test: setup lint stubs-check buf test-light test-node test-python ## Run every check and every test.
 
 test-python: setup
 	$(BIN)/python -m pytest
 
 test-node: setup ## Run the Node.js client against a real server.
 	$(BIN)/python -m scripts.test_node
+
+test-light: setup ## Install the client alone, with older gRPC and protobuf, and use it.
+	$(BIN)/python -m scripts.test_light_client
 
 lint: setup ## Style, types, and the direction of imports.
 	$(BIN)/ruff check .

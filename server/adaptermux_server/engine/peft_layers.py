@@ -18,25 +18,12 @@ from peft.functional import delete_adapter, get_peft_model_state_dict, set_peft_
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import AuxiliaryTrainingWrapper
-from peft.utils.error import NoMatchingPeftModuleError as NoTargetsError
+from peft.utils.error import NoMatchingPeftModuleError
 from peft.utils.other import get_pattern_key
 from torch import nn
 
 from adaptermux_server.engine.target_names import literal_pattern
 from adaptermux_server.types import Task
-
-__all__ = [
-    "ROOT",
-    "SERVED_PEFT_TYPES",
-    "UNSEEN_COLUMNS",
-    "Layers",
-    "NoTargetsError",
-    "Outline",
-    "activate",
-    "add",
-    "discard",
-]
-__all__ += ["is_method_tensor", "outline", "part"]
 
 SERVED_PEFT_TYPES = ("LORA", "ADALORA", "IA3", "LOHA", "LOKR", "VERA", "OFT")
 """The methods whose adapters are served; rsLoRA and DoRA are flags of LORA. All others are refused by name."""
@@ -65,6 +52,10 @@ _PLACE_AND_SIZE = frozenset(
     | {"r", "init_r", "target_r", "lora_alpha", "alpha", "rank_pattern", "alpha_pattern"}
     | {"tinit", "tfinal", "deltaT", "total_step"}
 )
+
+
+NoTargetsError = NoMatchingPeftModuleError
+"""A configuration names no module of the model; a ValueError."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,11 +60,7 @@ class AdapterPreparer:
         """
         _check_served(checkpoint)
         num_labels = _num_labels(self._backbone, checkpoint, labels)
-        model = bare_model(self._backbone, checkpoint.task, num_labels)
-        anatomy = _anatomy(self._backbone, model, checkpoint.task)
-        fields = resolve_patterns(checkpoint.config, sorted(anatomy.modules))
-        outline = _outline(model, fields, checkpoint)
-        check_fit(anatomy, outline, {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()})
+        anatomy, outline, fields = self._checked(checkpoint, num_labels)
         tensors = _to_device(self._backbone, checkpoint, fields)
         layers = peft_layers.part(fields, outline, tensors, _inside(anatomy))
         names = _labels(checkpoint, labels, num_labels)
@@ -77,12 +73,17 @@ class AdapterPreparer:
             target_modules=tuple(sorted(layers.adapted)) if layers else (),
             size_bytes=sum(tensor.nbytes for tensor in tensors.values()),
         )
-        return PreparedAdapter(
-            spec=spec,
-            layers=layers,
-            head=self._head(checkpoint.task, num_labels, anatomy, tensors),
-            unseen_columns=peft_layers.UNSEEN_COLUMNS.get(checkpoint.task, frozenset()),
-        )
+        head = self._head(checkpoint.task, num_labels, anatomy, tensors)
+        return PreparedAdapter(spec, layers, head, peft_layers.UNSEEN_COLUMNS.get(checkpoint.task, frozenset()))
+
+    def _checked(self, checkpoint: Checkpoint, num_labels: int) -> tuple[Anatomy, Outline, dict[str, Any]]:
+        """The task's model, what PEFT makes of it, and the configuration with its patterns resolved."""
+        model = bare_model(self._backbone, checkpoint.task, num_labels)
+        anatomy = _anatomy(self._backbone, model, checkpoint.task)
+        fields = resolve_patterns(checkpoint.config, sorted(anatomy.modules))
+        outline = _outline(model, fields, checkpoint)
+        check_fit(anatomy, outline, {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()})
+        return anatomy, outline, fields
 
     def _head(
         self, task: Task, num_labels: int, anatomy: Anatomy, tensors: Mapping[str, torch.Tensor]
@@ -94,7 +95,7 @@ class AdapterPreparer:
         if not self._probe.holds_for(head):
             architecture = self._backbone.facts.architecture
             raise ConfigUnsupportedError(
-                "task_type", f"{architecture}'s head for {task.value} can't be served: it answers by the padding, too"
+                "task_type", f"{architecture}'s head for {task.value} can't be served: its answers depend on padding"
             )
         return head
 

@@ -18,13 +18,9 @@ class PeftTree:
         self._backbone = backbone
         self.module: nn.Module = twin(backbone)
         self._peft_model: Any = None
-        self._active: int | None = None
         self.slots: set[int] = set()
-
-    @property
-    def active(self) -> int | None:
+        self.active: int | None = None
         """The slot that a forward computes; None: undefined, as a traversal failed."""
-        return self._active
 
     def install(self, slot: int, layers: Layers) -> None:
         """Add an adapter. After an error the tree is as it was."""
@@ -36,7 +32,7 @@ class PeftTree:
             raise
         self.slots.add(slot)
         # Adding the first adapter activates it.
-        self._active = slot if len(self.slots) == 1 else self._active
+        self.active = slot if len(self.slots) == 1 else self.active
 
     def remove(self, slot: int) -> None:
         """Take an adapter out."""
@@ -45,16 +41,16 @@ class PeftTree:
 
     def activate(self, slot: int) -> None:
         """Walk over the tree so that the next forward computes `slot`."""
-        self._active = None
+        self.active = None
         peft_layers.activate(self._peft_model, _name(slot))
-        self._active = slot
+        self.active = slot
 
     def _discard(self, slot: int) -> None:
         if not self.slots:
             # An empty tree is thrown away as a whole.
             return
         peft_layers.discard(self._peft_model, _name(slot))
-        if self._active == slot:
+        if self.active == slot:
             # PEFT picks a successor layer by layer; it must be the same one everywhere.
             self.activate(min(self.slots))
 
