@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -32,6 +33,8 @@ def main(arguments: Sequence[str] | None = None, modules: Mapping[str, str] = BE
     options = _parser(modules).parse_args(arguments)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # Of transformers, about what peft calls.
+    warnings.filterwarnings("ignore", category=FutureWarning)
     console = Console()
     names = list(modules) if options.name == "all" else [options.name]
     reports = [_run(name, modules[name], options.quick, console) for name in names]

@@ -87,7 +87,7 @@ def run(quick: bool) -> dict[str, float]:
 
 
 async def _measure(adapters: Mapping[str, Path], quick: bool) -> dict[str, float]:
-    num_rounds, num_requests, num_idle_calls = (3, 160, 50) if quick else (7, 400, 200)
+    num_rounds, num_requests, num_idle_calls = (3, 160, 50) if quick else (5, 320, 200)
     requests = _requests(list(adapters), num_requests)
     async with AsyncExitStack() as stack:
         naive = await _start(_naive_command(adapters), stack)

@@ -210,7 +210,7 @@ TASKS = {
             "intensity",
             Kind.SCORE,
             VADER,
-            Settings(2e-3, batch=16, passes=1, train_rows=6000, tuned_on="sentiment"),
+            Settings(1e-3, batch=32, passes=2, train_rows=5000, tuned_on="intensity"),
             summary="Scores the sentiment of an English sentence from -4 (most negative) to 4 (most positive).",
             use="Sentences from reviews, editorials and tweets.",
             limits="The raw output is the score; it can lie a little outside of the range.",

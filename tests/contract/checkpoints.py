@@ -2,7 +2,7 @@
 
 import pickle
 import time
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,13 @@ import grpc
 import torch
 
 from adaptermux_server.types import Task
-from tests.contract.spoiling import CONFIG, WEIGHTS, Spoil, config, file, first_lora_a, header, tensors
+from tests.contract.spoiling import CONFIG, WEIGHTS, Spoil, config, file, first_lora_a, header, tensors, without
 from tests.contract.world import Case, Scenario, World, assert_refused, refusal
 from tests.e2e.harness import served
 from tests.support.models import make_adapter, make_base
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
-FORBIDDEN = grpc.StatusCode.PERMISSION_DENIED
 
 _ID = "candidate"
 # What is refused is refused without reading much; a load of a good adapter takes less as well.
@@ -26,30 +25,52 @@ _MAX_BYTES = 64 << 20
 _OPENED: list[str] = []
 
 
-def spoilt(row: int, name: str, spoil: Spoil, code: grpc.StatusCode, reason: str, says: Sequence[str] = ()) -> Case:
-    """A copy of a good adapter, spoilt: refused under a new id, and over one that serves."""
+@dataclass(frozen=True)
+class Refusal:
+    """What a refused load is answered."""
+
+    code: grpc.StatusCode
+    reason: str
+    says: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+
+
+FORBIDDEN = Refusal(grpc.StatusCode.PERMISSION_DENIED, "SOURCE_FORBIDDEN")
+BASE_MISMATCH = Refusal(PRECONDITION, "BASE_MISMATCH", ("base_model.model.",))
+
+
+def source_invalid(*says: str) -> Refusal:
+    """The files can't be read, or must not be."""
+    return Refusal(INVALID, "SOURCE_INVALID", says)
+
+
+def checkpoint_mismatch(*says: str) -> Refusal:
+    """The weights aren't what the configuration says."""
+    return Refusal(PRECONDITION, "CHECKPOINT_MISMATCH", says)
+
+
+def spoilt(row: int, name: str, spoil: Spoil, refused: Refusal) -> Case:
+    """A copy of a good adapter, spoilt."""
 
     async def scenario(world: World) -> None:
         folder = world.copy_of("spare", f"{row}-{name}")
         spoil(folder)
-        await _assert_load_refused(world, str(folder), code, reason, says)
+        await _assert_load_refused(world, str(folder), refused)
 
     return Case(row, name, scenario)
 
 
-def refused_uri(row: int, name: str, uri: str, code: grpc.StatusCode, reason: str, *fields: str) -> Case:
+def refused_uri(row: int, name: str, uri: str, refused: Refusal) -> Case:
     """A source that is none; `{root}` in it is the allowed root."""
 
     async def scenario(world: World) -> None:
         (world.root.parent / "outside").mkdir(exist_ok=True)
-        await _assert_load_refused(world, uri.format(root=world.root), code, reason, (), fields)
+        await _assert_load_refused(world, uri.format(root=world.root), refused)
 
     return Case(row, name, scenario)
 
 
-async def _assert_load_refused(
-    world: World, uri: str, code: grpc.StatusCode, reason: str, says: Sequence[str], fields: Sequence[str] = ()
-) -> None:
+async def _assert_load_refused(world: World, uri: str, refused: Refusal) -> None:
     """Refused under a new id, which is then FAILED and serves nothing; over an id that serves; and as a mere check."""
     started = time.perf_counter()
     new = await refusal(world.load(_ID, uri))
@@ -57,7 +78,7 @@ async def _assert_load_refused(
     over = await refusal(world.load("sentiment", uri))
     checked = await refusal(world.load("sentiment", uri, validate_only=True))
     for error in (new, over, checked):
-        assert_refused(error, code, reason, fields=fields, says=says)
+        assert_refused(error, refused.code, refused.reason, fields=refused.fields, says=refused.says)
     assert "FAILED" == await world.state_of(_ID)
     asked = await refusal(world.classify(_ID))
     assert (PRECONDITION, "ADAPTER_NOT_READY", "FAILED") == (asked.code, asked.reason, asked.metadata["state"])
@@ -85,7 +106,7 @@ def other_base(row: int, name: str, family: str, **base_config: Any) -> Case:
         folder = world.root / f"{row}-{name}"
         if not folder.exists():
             make_adapter(make_base(family, base, **base_config), folder, Task.SEQUENCE_CLASSIFICATION)
-        await _assert_load_refused(world, str(folder), PRECONDITION, "BASE_MISMATCH", ["base_model.model."])
+        await _assert_load_refused(world, str(folder), BASE_MISMATCH)
 
     return Case(row, name, scenario)
 
@@ -102,7 +123,7 @@ def _pickled(name: str) -> Spoil:
 
 
 def _pickle_case(name: str) -> Case:
-    case = spoilt(17, f"pickle-{name}", _pickled(name), INVALID, "SOURCE_INVALID", [name])
+    case = spoilt(17, f"pickle-{name}", _pickled(name), source_invalid(name))
 
     async def scenario(world: World) -> None:
         await case.scenario(world)
@@ -128,7 +149,7 @@ def _link_out_of_the_root() -> Scenario:
         outside.mkdir(exist_ok=True)
         if not link.is_symlink():
             link.symlink_to(outside)
-        await _assert_load_refused(world, str(link), FORBIDDEN, "SOURCE_FORBIDDEN", ())
+        await _assert_load_refused(world, str(link), FORBIDDEN)
 
     return scenario
 
@@ -138,6 +159,16 @@ def _sparse_header(folder: Path) -> None:
     with (folder / WEIGHTS).open("wb") as stream:
         stream.write((95_000_000).to_bytes(8, "little") + b'{"')
         stream.truncate(95_000_100)
+
+
+def _truncate(folder: Path) -> None:
+    content = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(content[:-5])
+
+
+def _empty(folder: Path) -> None:
+    for each in folder.iterdir():
+        each.unlink()
 
 
 def _set_nan(content: dict[str, torch.Tensor]) -> None:
@@ -182,15 +213,15 @@ def _tensor(begin: int, end: int) -> dict[str, object]:
 
 
 def _mismatch(name: str, spoil: Spoil, *says: str) -> Case:
-    return spoilt(14, name, spoil, PRECONDITION, "CHECKPOINT_MISMATCH", says)
+    return spoilt(14, name, spoil, checkpoint_mismatch(*says))
 
 
 def _bad_file(name: str, spoil: Spoil, *says: str) -> Case:
-    return spoilt(16, name, spoil, INVALID, "SOURCE_INVALID", says or [WEIGHTS])
+    return spoilt(16, name, spoil, source_invalid(*says or [WEIGHTS]))
 
 
 def _bad_config(name: str, field: str, value: object, row: int = 18) -> Case:
-    return spoilt(row, name, config(**{field: value}), INVALID, "CONFIG_UNSUPPORTED", [field])
+    return spoilt(row, name, config(**{field: value}), Refusal(INVALID, "CONFIG_UNSUPPORTED", (field,)))
 
 
 CASES = [
@@ -201,14 +232,14 @@ CASES = [
     _mismatch("tensor-too-many", tensors(lambda content: content.update(extra=torch.zeros(3))), "extra"),
     _mismatch("rank-of-the-tensors-differs", tensors(_widen), "lora_A"),
     _mismatch("rank-of-the-config-differs", config(r=5), "lora_A"),
-    spoilt(15, "nan", tensors(_set_nan), PRECONDITION, "CHECKPOINT_MISMATCH", ["lora_A"]),
-    spoilt(15, "infinity", tensors(_set_infinity), PRECONDITION, "CHECKPOINT_MISMATCH", ["infinity"]),
+    spoilt(15, "nan", tensors(_set_nan), checkpoint_mismatch("lora_A")),
+    spoilt(15, "infinity", tensors(_set_infinity), checkpoint_mismatch("infinity")),
     _bad_config("huge-alpha", "lora_alpha", 1e38, row=15),
     _bad_config("rank-0", "r", 0, row=15),
     _bad_config("rank-negative", "r", -4, row=15),
     _bad_config("rank-million", "r", 10**6, row=15),
     _bad_config("rank-boolean", "r", True, row=15),
-    _bad_file("truncated", lambda folder: (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-5])),
+    _bad_file("truncated", _truncate),
     _bad_file("empty", file(WEIGHTS, b"")),
     _bad_file("header-of-2-to-the-63", header({}, length=1 << 63)),
     _bad_file("header-claims-95-mb", header({}, length=95_000_000)),
@@ -218,17 +249,17 @@ CASES = [
     _bad_file("key-twice", header('{"a": %s, "a": %s}' % ((str(_tensor(0, 8)).replace("'", '"'),) * 2))),
     _pickle_case("adapter_model.bin"),
     _pickle_case("extra.pkl"),
-    spoilt(17, "pickle-as-weights", _pickled(WEIGHTS), INVALID, "SOURCE_INVALID", [WEIGHTS]),
-    spoilt(17, "archive", file("adapter.zip", b"PK\3\4"), INVALID, "SOURCE_INVALID", ["adapter.zip"]),
-    spoilt(17, "code", file("modeling.py", b"raise SystemExit"), INVALID, "SOURCE_INVALID"),
-    spoilt(17, "symlink", _linked(WEIGHTS), INVALID, "SOURCE_INVALID", ["symlink"]),
+    spoilt(17, "pickle-as-weights", _pickled(WEIGHTS), source_invalid(WEIGHTS)),
+    spoilt(17, "archive", file("adapter.zip", b"PK\3\4"), source_invalid("adapter.zip")),
+    spoilt(17, "code", file("modeling.py", b"raise SystemExit"), source_invalid()),
+    spoilt(17, "symlink", _linked(WEIGHTS), source_invalid("symlink")),
     Case(17, "symlink-out-of-the-root", _link_out_of_the_root()),
-    refused_uri(17, "parent-in-the-path", "{root}/../outside", FORBIDDEN, "SOURCE_FORBIDDEN"),
-    refused_uri(17, "parent-in-the-uri", "file://{root}/%2e%2e/outside", FORBIDDEN, "SOURCE_FORBIDDEN"),
-    spoilt(18, "no-json", file(CONFIG, b"{"), INVALID, "SOURCE_INVALID", [CONFIG]),
-    spoilt(18, "no-object", file(CONFIG, b"[]"), INVALID, "SOURCE_INVALID", [CONFIG]),
-    spoilt(18, "10-mb", file(CONFIG, b" " * 10_000_000 + b"{}"), INVALID, "SOURCE_INVALID", [CONFIG]),
-    spoilt(18, "nested-deep", file(CONFIG, b'{"a":' * 100_000), INVALID, "SOURCE_INVALID", [CONFIG]),
+    refused_uri(17, "parent-in-the-path", "{root}/../outside", FORBIDDEN),
+    refused_uri(17, "parent-in-the-uri", "file://{root}/%2e%2e/outside", FORBIDDEN),
+    spoilt(18, "no-json", file(CONFIG, b"{"), source_invalid(CONFIG)),
+    spoilt(18, "no-object", file(CONFIG, b"[]"), source_invalid(CONFIG)),
+    spoilt(18, "10-mb", file(CONFIG, b" " * 10_000_000 + b"{}"), source_invalid(CONFIG)),
+    spoilt(18, "nested-deep", file(CONFIG, b'{"a":' * 100_000), source_invalid(CONFIG)),
     _bad_config("unknown-method", "peft_type", "NO_SUCH_METHOD"),
     _bad_config("method-of-another-kind", "peft_type", {"a": 1}),
     _bad_config("unknown-task", "task_type", "CAUSAL_LM"),
@@ -239,20 +270,20 @@ CASES = [
     _bad_config("layer-replication", "layer_replication", [[0, 1], [0, 1]]),
     _bad_config("backtracking-pattern-as-a-key", "rank_pattern", {"(a+)+$": 4}),
     _bad_config("look-around", "target_modules", "(?=query).*"),
-    spoilt(18, "evil-pattern", config(target_modules="(([a-z0-9]+)+[.]?)+!$"), PRECONDITION, "BASE_MISMATCH"),
-    spoilt(18, "evil-pattern-of-the-table", config(target_modules="(a+)+$"), PRECONDITION, "BASE_MISMATCH"),
+    spoilt(18, "evil-pattern", config(target_modules="(([a-z0-9]+)+[.]?)+!$"), BASE_MISMATCH),
+    spoilt(18, "evil-pattern-of-the-table", config(target_modules="(a+)+$"), BASE_MISMATCH),
     accepted(18, "auto-mapping", config(auto_mapping={"base_model_class": "X", "parent_library": "no_such_library"})),
-    spoilt(19, "no-weights", lambda folder: (folder / WEIGHTS).unlink(), INVALID, "SOURCE_INVALID", [WEIGHTS]),
-    spoilt(19, "no-config", lambda folder: (folder / CONFIG).unlink(), INVALID, "SOURCE_INVALID", [CONFIG]),
+    spoilt(19, "no-weights", without(WEIGHTS), source_invalid(WEIGHTS)),
+    spoilt(19, "no-config", without(CONFIG), source_invalid(CONFIG)),
     spoilt(
-        19, "empty-folder", lambda folder: [each.unlink() for each in folder.iterdir()], INVALID, "SOURCE_INVALID"
+        19, "empty-folder", _empty, source_invalid()
     ),
-    refused_uri(19, "no-such-folder", "{root}/nothing", INVALID, "SOURCE_INVALID"),
-    refused_uri(19, "outside-the-roots", "{root}/../bases/bert", FORBIDDEN, "SOURCE_FORBIDDEN"),
-    refused_uri(19, "etc", "file:///etc", FORBIDDEN, "SOURCE_FORBIDDEN"),
-    refused_uri(19, "http", "http://127.0.0.1:1/adapter", FORBIDDEN, "SOURCE_FORBIDDEN"),
-    refused_uri(19, "model-hub", "someone/something", FORBIDDEN, "SOURCE_FORBIDDEN"),
-    refused_uri(19, "relative", "adapters/spare", FORBIDDEN, "SOURCE_FORBIDDEN"),
-    refused_uri(19, "nul", "{root}/a\0b", INVALID, "INVALID_REQUEST", "uri"),
+    refused_uri(19, "no-such-folder", "{root}/nothing", source_invalid()),
+    refused_uri(19, "outside-the-roots", "{root}/../bases/bert", FORBIDDEN),
+    refused_uri(19, "etc", "file:///etc", FORBIDDEN),
+    refused_uri(19, "http", "http://127.0.0.1:1/adapter", FORBIDDEN),
+    refused_uri(19, "model-hub", "someone/something", FORBIDDEN),
+    refused_uri(19, "relative", "adapters/spare", FORBIDDEN),
+    refused_uri(19, "nul", "{root}/a\0b", Refusal(INVALID, "INVALID_REQUEST", fields=("uri",))),
     Case(20, "head-not-saved", _head_not_saved),
 ]  # fmt: skip

@@ -143,7 +143,7 @@ async def _forward_that_breaks_midway(world: World) -> None:
     """The adapter is activated, and then a token that no vocabulary has meets the embedding."""
 
     def poison(plan: BatchPlan) -> BatchPlan:
-        rows = [replace(row, columns={name: (10**9,) * row.num_tokens for name in row.columns}) for row in plan.rows]
+        rows = [replace(row, columns=dict.fromkeys(row.columns, (10**9,) * row.num_tokens)) for row in plan.rows]
         return BatchPlan(plan.slot, tuple(rows))
 
     with _next_plan(world, poison):

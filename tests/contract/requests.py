@@ -75,17 +75,19 @@ async def _services_on_the_other_listener(world: World) -> None:
         assert grpc.StatusCode.UNIMPLEMENTED == (await refusal(call)).code
 
 
+def _bad_id(name: str, bad: str) -> list[Case]:
+    """Refused where it names an adapter to ask, and where it names one to load."""
+    return [
+        refuses(3, f"infer-{name}", lambda w: _classify(w, _text(), adapter=bad), INVALID,
+                "INVALID_REQUEST", ["adapter"]),
+        refuses(3, f"load-{name}", lambda w: w.load(bad, w.root / "spare"), INVALID, "INVALID_REQUEST", ["adapter_id"]),
+    ]  # fmt: skip
+
+
 def _bad_ids() -> list[Case]:
-    cases = []
-    for name, bad in _BAD_IDS.items():
-        infer = refuses(3, f"infer-{name}", lambda w, bad=bad: _classify(w, _text(), adapter=bad), INVALID,
-                        "INVALID_REQUEST", ["adapter"])  # fmt: skip
-        load = refuses(3, f"load-{name}", lambda w, bad=bad: w.load(bad, w.root / "spare"), INVALID,
-                       "INVALID_REQUEST", ["adapter_id"])  # fmt: skip
-        cases += [infer, load]
     get, unload = adapter_admin_pb2.GetAdapterRequest(), adapter_admin_pb2.UnloadAdapterRequest()
     return [
-        *cases,
+        *(case for name, bad in _BAD_IDS.items() for case in _bad_id(name, bad)),
         refuses(3, "get-empty", lambda w: w.admin.GetAdapter(get), INVALID, "INVALID_REQUEST", ["adapter_id"]),
         refuses(3, "unload-empty", lambda w: w.admin.UnloadAdapter(unload), INVALID, "INVALID_REQUEST", ["adapter_id"]),
         refuses(3, "load-empty", lambda w: w.load("", w.root / "spare"), INVALID, "INVALID_REQUEST", ["adapter_id"]),

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 
-Spoil = Callable[[Path], object]
+Spoil = Callable[[Path], int | None]
 
 
 def config(**fields: Any) -> Spoil:
@@ -39,6 +39,11 @@ def tensors(change: Callable[[dict[str, torch.Tensor]], object]) -> Spoil:
 def file(name: str, content: bytes) -> Spoil:
     """Write a file."""
     return lambda folder: (folder / name).write_bytes(content)
+
+
+def without(name: str) -> Spoil:
+    """Remove a file."""
+    return lambda folder: (folder / name).unlink()
 
 
 def header(fields: Mapping[str, Any] | str, data: bytes = b"\0" * 8, length: int | None = None) -> Spoil:

@@ -53,21 +53,28 @@ async def _tls_to_plain(world: World) -> None:
 
 async def _malformed_message(world: World) -> None:
     for content in _MALFORMED:
-        error = await refusal(world.harness.data.unary_unary(_CLASSIFY)(content))
+        error = await refusal(_raw(world, _CLASSIFY)(content))
         assert_refused(error, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", fields=["request"])
 
 
 async def _malformed_in_a_stream(world: World) -> None:
     good = infer_pb2.StreamAnalyzeRequest(request_id="good", request=_analyze("sentiment"))
-    call = world.harness.data.stream_stream(_STREAM, response_deserializer=infer_pb2.StreamAnalyzeResponse.FromString)
+    call: Any = world.harness.data.stream_stream(
+        _STREAM, response_deserializer=infer_pb2.StreamAnalyzeResponse.FromString
+    )
     responses = [each async for each in call(iter([*_MALFORMED, good.SerializeToString()]))]
     codes = sorted((each.request_id, each.error.code) for each in responses)
     assert [*[("", grpc.StatusCode.INVALID_ARGUMENT.value[0])] * len(_MALFORMED), ("good", 0)] == codes
 
 
+def _raw(world: World, method: str) -> Any:
+    """A unary method of which any bytes may be sent."""
+    return world.harness.data.unary_unary(method)
+
+
 async def _unknown_method(world: World) -> None:
     for method in ("/adaptermux.v1.Infer/Nothing", "/nothing.v1.Nothing/Classify", "/"):
-        error = await refusal(world.harness.data.unary_unary(method)(b""))
+        error = await refusal(_raw(world, method)(b""))
         assert grpc.StatusCode.UNIMPLEMENTED == error.code
 
 
@@ -75,7 +82,8 @@ async def _vanishes_in_the_queue(world: World) -> None:
     async with world.harness.occupied(world.embed):
         channel = plain_channel(world.harness.server.data_address)
         request = infer_pb2.ClassifyRequest(adapter="sentiment", inputs=[infer_pb2.Input(text=TEXTS[0])] * 4)
-        call = channel.unary_unary(_CLASSIFY)(request.SerializeToString())
+        method: Any = channel.unary_unary(_CLASSIFY)
+        call = method(request.SerializeToString())
         await eventually(lambda: world.harness.scheduler.status().num_rows_queued == 4)
         await channel.close()
         await eventually(lambda: world.harness.scheduler.status().num_rows_queued == 0)

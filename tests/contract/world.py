@@ -1,10 +1,9 @@
-"""What every case of the contract needs: a server with a few adapters, and how to assert that it refused or answered."""
+"""What every case needs: a server with a few adapters, and how to assert that it refused or answered."""
 
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 import pytest
@@ -47,8 +47,11 @@ class Ending:
         return self._stopping
 
 
+Served: TypeAlias = tuple[Ending, Harness]
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def ending(zoo: Zoo) -> AsyncIterator[tuple[Ending, Harness]]:
+async def ending(zoo: Zoo) -> AsyncIterator[Served]:
     server = Ending(zoo)
     harness = await server.start()
     yield server, harness
@@ -95,7 +98,9 @@ async def test_reflection_lists_the_services_of_each_listener_and_describes_them
         assert service.rpartition(".")[2] in {each.name for each in file.service}
 
 
-async def test_a_stop_turns_health_first_then_finishes_what_was_accepted(ending: tuple[Ending, Harness], zoo: Zoo) -> None:
+async def test_a_stop_turns_health_first_then_finishes_what_was_accepted(
+    ending: tuple[Ending, Harness], zoo: Zoo
+) -> None:
     """While a call is computed and another waits: NOT_SERVING, no new calls, and both get their right answers."""
     server, harness = ending
     task = Task.SEQUENCE_CLASSIFICATION
@@ -120,7 +125,9 @@ async def test_a_stop_turns_health_first_then_finishes_what_was_accepted(ending:
     await server.stop()
 
 
-async def test_a_stop_ends_streams_with_an_answer_to_each_accepted_request(ending: tuple[Ending, Harness], zoo: Zoo) -> None:
+async def test_a_stop_ends_streams_with_an_answer_to_each_accepted_request(
+    ending: tuple[Ending, Harness], zoo: Zoo
+) -> None:
     """A stream that stays open doesn't hold the server up, and what it had asked is answered."""
     server, harness = ending
     stream = harness.infer.StreamAnalyze()

@@ -155,7 +155,13 @@ def test_sigterm_under_load_ends_with_exit_0_and_a_status_for_every_call(zoo: Zo
     assert all(isinstance(error, UnavailableError) for error in load.errors)
     expected = zoo.revisions[0].references[0].values
     assert all(abs(expected - answer.logits).max() <= TOLERANCE for answer in load.answers)
-    assert ["stopping", "stopped"] == [line["event"] for line in server.log if str(line.get("event")).startswith("stop")]
+    assert ["stopping", "stopped"] == [
+        line["event"] for line in server.log if str(line.get("event")).startswith("stop")
+    ]
+
+
+def _events(server: LocalServer) -> list[str]:
+    return [str(line.get("event")) for line in server.log]
 
 
 def _ids(listed: object) -> list[str]:

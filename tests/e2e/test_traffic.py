@@ -89,7 +89,7 @@ class Traffic:
     async def learn_revisions(self) -> None:
         """Learn the digests before they serve: answers may come before the load's own response."""
         for expected in self._zoo.revisions:
-            checked = await self._load("moving", expected, validate_only=True)
+            checked = await self._load("moving", expected, check=True)
             self.revisions[checked.revision] = expected
 
     async def come_and_go(self) -> None:
@@ -99,8 +99,12 @@ class Traffic:
             await self._assert_answered("guest", self._zoo.guest, random.Random(number))
             await self._harness.admin.UnloadAdapter(adapter_admin_pb2.UnloadAdapterRequest(adapter_id="guest"))
 
-    async def _load(self, adapter_id: str, expected: Expected, **fields: bool) -> adapter_admin_pb2.Adapter:
-        request = adapter_admin_pb2.LoadAdapterRequest(adapter_id=adapter_id, uri=str(expected.folder), **fields)
+    async def _load(
+        self, adapter_id: str, expected: Expected, *, validate_only: bool = False
+    ) -> adapter_admin_pb2.Adapter:
+        request = adapter_admin_pb2.LoadAdapterRequest(
+            adapter_id=adapter_id, uri=str(expected.folder), validate_only=validate_only
+        )
         return (await self._harness.admin.LoadAdapter(request)).adapter
 
     async def _assert_answered(self, name: str, expected: Expected, chance: random.Random) -> None:

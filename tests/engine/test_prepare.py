@@ -225,6 +225,19 @@ def test_configuration_that_peft_can_not_apply_is_refused(bert: Backbone, checkp
         AdapterPreparer(bert).prepare(checkpoint)
 
 
+@pytest.mark.parametrize(
+    "pattern", [{"query.lora_E": [True] * 6}, {"bert.encoder.layer.0.attention.self.query.lora_E": [True] * 5}]
+)
+def test_values_kept_by_adalora_must_fit(
+    pattern: dict[str, list[bool]], bert: Backbone, checkpoint_of: MakeCheckpoint
+) -> None:
+    """Each mask belongs to one adapted module, by its full name, and counts all its initial ranks."""
+    checkpoint = _configured(checkpoint_of(method="adalora"), rank_pattern=pattern)
+
+    with pytest.raises(ConfigUnsupportedError, match="PEFT can't apply it"):
+        AdapterPreparer(bert).prepare(checkpoint)
+
+
 def test_catastrophic_target_pattern_does_not_hang(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     """RE2 has matched it before PEFT sees it (the limit on test time would end this test)."""
     with pytest.raises(BaseMismatchError):
@@ -239,6 +252,21 @@ def test_architecture_without_a_model_for_the_task_is_refused(
 
     with pytest.raises(ConfigUnsupportedError, match="BertModel has no model for token classification"):
         preparer.prepare(checkpoint_of())
+
+
+def test_methods_compute_in_float32_on_a_narrower_base(
+    base_folder: Callable[[str], Path], checkpoint_of: MakeCheckpoint
+) -> None:
+    """As PEFT has it by default; modules that are replaced as a whole are of the base's type."""
+    narrow = load_backbone(str(base_folder("bert")), dtype="bfloat16")
+    own = {"modules_to_save": ["pooler"], "target_modules": ["query"]}
+
+    layers = AdapterPreparer(narrow).prepare(checkpoint_of(task=SEQUENCE, **own)).layers
+
+    assert layers is not None
+    assert {("lora", torch.float32), ("pooler", torch.bfloat16)} == {
+        ("lora" if "lora" in name else "pooler", tensor.dtype) for name, tensor in layers.tensors.items()
+    }
 
 
 def test_preparing_touches_nothing_of_the_base(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -63,7 +64,8 @@ async def _vanished(world: World) -> None:
     async with world.harness.occupied(world.embed):
         channel = plain_channel(world.harness.server.data_address)
         request = infer_pb2.EmbedRequest(inputs=[infer_pb2.Input(text=TEXTS[0])] * _ROWS)
-        call = channel.unary_unary("/adaptermux.v1.Infer/Embed")(request.SerializeToString())  # type: ignore[var-annotated,arg-type]
+        method: Any = channel.unary_unary("/adaptermux.v1.Infer/Embed")
+        call = method(request.SerializeToString())
         await _queued(world, _ROWS)
         await channel.close()
         await _queued(world, 0)

@@ -22,7 +22,7 @@ _LEAST_CYCLES = 20
 async def _traffic(world: World, over: asyncio.Event) -> None:
     """Ask what stays; every answer is right."""
     while not over.is_set():
-        responses: list[Any] = await asyncio.gather(world.classify(num_rows=2), world.tag(3), world.embed(1))
+        responses: Any = await asyncio.gather(world.classify(num_rows=2), world.tag(3), world.embed(1))
         for name, response in zip(("sentiment", "pos", ""), responses, strict=True):
             for index, result in enumerate(response.results):
                 world.expected[name].assert_answered(index, result)

@@ -106,9 +106,12 @@ def outline(model: nn.Module, fields: Mapping[str, Any]) -> Outline:
     with torch.device("meta"):
         peft_model = get_peft_model(model, config, _NAME)
         state = get_peft_model_state_dict(peft_model, save_embedding_layers=False)
+    adapted = frozenset(_names_of(model, BaseTunerLayer))
+    if any(module not in adapted or len(mask) != config.init_r for module, mask in masks.items()):
+        raise ValueError("rank_pattern names a module that isn't adapted, or hasn't init_r entries for one")
     return Outline(
         shapes=_prune({name: tuple(tensor.shape) for name, tensor in state.items()}, masks),
-        adapted=frozenset(_names_of(model, BaseTunerLayer)),
+        adapted=adapted,
         saved=frozenset(_names_of(model, AuxiliaryTrainingWrapper)),
         feedforward=frozenset(
             name for name, module in model.named_modules() if getattr(module, "is_feedforward", False)

@@ -149,7 +149,7 @@ def _outline(model: Any, fields: Mapping[str, Any], checkpoint: Checkpoint) -> O
         raise BaseMismatchError(first, "target_modules names no module of the base model") from error
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ConfigUnsupportedError(
-            "adapter_config.json", f"PEFT can't apply it to {type(model).__name__}; check target_modules"
+            "adapter_config.json", f"PEFT can't apply it to {type(model).__name__}; check its names and sizes"
         ) from error
 
 
