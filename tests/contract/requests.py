@@ -58,6 +58,15 @@ async def _bad_in_stream(world: World) -> None:
     assert 1 == len(answers["2"].response.results)
 
 
+async def _routed_elsewhere_in_a_stream(world: World) -> None:
+    asked = {name: infer_pb2.AnalyzeRequest(tasks=[infer_pb2.AnalyzeTask(adapter=name)], inputs=[_text()])
+             for name in ("pos", "sentiment")}  # fmt: skip
+    requests = [infer_pb2.StreamAnalyzeRequest(request_id=name, request=request) for name, request in asked.items()]
+    stream = world.infer.StreamAnalyze(iter(requests), metadata=(("x-adapter-id", "pos"),))
+    codes = {answer.request_id: answer.error.code async for answer in stream}
+    assert {"pos": 0, "sentiment": INVALID.value[0]} == codes
+
+
 async def _over_the_size_limit(world: World) -> None:
     error = await refusal(_classify(world, *[_text("a" * 900_000)] * 5))
     assert grpc.StatusCode.RESOURCE_EXHAUSTED == error.code
@@ -167,6 +176,11 @@ def _bad_options() -> list[Case]:
         invalid("page-token", "page_token", lambda w: w.admin.ListAdapters(listing(page_token="no such page"))),
         invalid("weight-nan", "weight", lambda w: w.load("new", w.root / "spare", weight=float("nan"))),
         invalid("weight-negative", "weight", lambda w: w.load("new", w.root / "spare", weight=-1)),
+        invalid("max-wait-none", "max_wait", lambda w: w.load("new", w.root / "spare", max_wait={})),
+        invalid("max-wait-a-day", "max_wait", lambda w: w.load("new", w.root / "spare", max_wait={"seconds": 86_400})),
+        invalid("drain-negative", "drain_timeout", lambda w: w.unload("pos", drain_timeout={"seconds": -1})),
+        invalid("labels-too-few", "labels", lambda w: w.load("sentiment", w.root / "spare", labels=["a", "b"])),
+        invalid("labels-for-answers", "labels", lambda w: w.load("qa", w.root / "qa", labels=["a", "b"])),
         invalid("labels-repeated", "labels", lambda w: w.load("new", w.root / "spare", labels=["a", "a", "b"])),
     ]
 
@@ -178,6 +192,7 @@ CASES = [
         grpc.StatusCode.NOT_FOUND, "ADAPTER_NOT_FOUND",
     ),
     *_bad_ids(),
+    Case(3, "metadata-names-another-in-a-stream", _routed_elsewhere_in_a_stream),
     *_bad_inputs(),
     *_bad_options(),
     Case(7, "over-the-size-limit", _over_the_size_limit),

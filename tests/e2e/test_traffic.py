@@ -99,11 +99,9 @@ class Traffic:
             await self._assert_answered("guest", self._zoo.guest, random.Random(number))
             await self._harness.admin.UnloadAdapter(adapter_admin_pb2.UnloadAdapterRequest(adapter_id="guest"))
 
-    async def _load(
-        self, adapter_id: str, expected: Expected, *, validate_only: bool = False
-    ) -> adapter_admin_pb2.Adapter:
+    async def _load(self, adapter_id: str, expected: Expected, *, check: bool = False) -> adapter_admin_pb2.Adapter:
         request = adapter_admin_pb2.LoadAdapterRequest(
-            adapter_id=adapter_id, uri=str(expected.folder), validate_only=validate_only
+            adapter_id=adapter_id, uri=str(expected.folder), validate_only=check
         )
         return (await self._harness.admin.LoadAdapter(request)).adapter
 

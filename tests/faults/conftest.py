@@ -15,8 +15,7 @@ from tests.support.models import make_adapter, make_base
 _ADAPTERS = {
     "sentiment": Task.SEQUENCE_CLASSIFICATION,
     "pos": Task.TOKEN_CLASSIFICATION,
-    "first": Task.SEQUENCE_CLASSIFICATION,
-    "second": Task.TOKEN_CLASSIFICATION,
+    "guest": Task.SEQUENCE_CLASSIFICATION,
 }
 
 
@@ -32,7 +31,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def the_world(folders: tuple[Path, Path]) -> AsyncIterator[World]:
-    """A server that serves `sentiment` and `pos`; `first` and `second` lie beside them."""
+    """A server that serves `sentiment` and `pos`; `guest` lies beside them."""
     base, root = folders
     expected = {name: Expected(base, root / name, task) for name, task in _ADAPTERS.items()}
     expected[""] = Expected(base, None, Task.FEATURE_EXTRACTION)

@@ -75,8 +75,8 @@ class InferServicer(infer_pb2_grpc.InferServicer):
         self, request_iterator: AsyncIterator[infer_pb2.StreamAnalyzeRequest], context: Context
     ) -> AsyncIterator[infer_pb2.StreamAnalyzeResponse]:
         """See infer.proto."""
-        stream = RequestStream(self._service, self.rpc_metrics, self._max_concurrent_streamed, deadline_of(context))
-        async for response in stream.responses(request_iterator, context):
+        stream = RequestStream(self._service, self.rpc_metrics, self._max_concurrent_streamed, context)
+        async for response in stream.responses(request_iterator):
             yield response
 
     @unary

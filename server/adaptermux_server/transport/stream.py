@@ -8,12 +8,11 @@ import grpc
 
 from adaptermux.v1 import infer_pb2
 from adaptermux_server.metrics import RpcMetrics
-from adaptermux_server.tasks.service import InferenceService
+from adaptermux_server.tasks.service import AnalyzeCall, InferenceService
 from adaptermux_server.transport import checks, convert
-from adaptermux_server.transport.border import Context, abort, observe
+from adaptermux_server.transport.border import Context, abort, deadline_of, observe
 from adaptermux_server.transport.decoding import checked
 from adaptermux_server.transport.status import status_of
-from adaptermux_server.types import Deadline
 
 _RPC = "StreamAnalyze"
 _Response = infer_pb2.StreamAnalyzeResponse
@@ -26,15 +25,14 @@ class RequestStream:
     reading waits, so gRPC's flow control holds the caller up: memory stays bounded.
     """
 
-    def __init__(self, service: InferenceService, metrics: RpcMetrics, max_concurrent: int, deadline: Deadline) -> None:
-        self._service, self._metrics, self._deadline = service, metrics, deadline
+    def __init__(self, service: InferenceService, metrics: RpcMetrics, max_concurrent: int, context: Context) -> None:
+        self._service, self._metrics, self._context = service, metrics, context
+        self._deadline = deadline_of(context)
         self._room = asyncio.Semaphore(max_concurrent)
         self._ready: asyncio.Queue[_Response | None] = asyncio.Queue()
         self._unanswered: set[str] = set()
 
-    async def responses(
-        self, requests: AsyncIterable[infer_pb2.StreamAnalyzeRequest], context: Context
-    ) -> AsyncIterator[_Response]:
+    async def responses(self, requests: AsyncIterable[infer_pb2.StreamAnalyzeRequest]) -> AsyncIterator[_Response]:
         """Yield a response for each request; ends once the caller has closed its side and all are answered."""
         started, code = time.perf_counter(), grpc.StatusCode.CANCELLED
         reader = asyncio.create_task(self._read(requests))
@@ -46,7 +44,7 @@ class RequestStream:
             code = grpc.StatusCode.OK
         except Exception as error:
             code = grpc.StatusCode.INTERNAL
-            await abort(context, status_of(error))
+            await abort(self._context, status_of(error))
         finally:
             reader.cancel()
             observe(self._metrics, _RPC, code, started)
@@ -69,10 +67,15 @@ class RequestStream:
             return
         self._unanswered.add(request_id)
         try:
-            analyzed = await self._service.analyze(checks.check_analyze(request.request), self._deadline)
+            analyzed = await self._service.analyze(self._checked_call(request.request), self._deadline)
             response = _Response(request_id=request_id, response=convert.analyze_response(analyzed))
         except Exception as error:
             response = _Response(request_id=request_id, error=status_of(error))
         finally:
             self._unanswered.discard(request_id)
         self._ready.put_nowait(response)
+
+    def _checked_call(self, request: infer_pb2.AnalyzeRequest) -> AnalyzeCall:
+        call = checks.check_analyze(request)
+        checks.check_routing([task.adapter for task in call.tasks], self._context.invocation_metadata())
+        return call
