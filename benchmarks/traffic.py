@@ -39,7 +39,9 @@ def traffic(num_requests: int, num_adapters: int = 16, seed: int = 0) -> list[Re
     random, vocabulary = np.random.default_rng(seed), _WORDS.split()
     adapters = random.choice(num_adapters, num_requests, p=popularity(num_adapters))
     lengths = np.clip(np.rint(random.lognormal(np.log(_MEDIAN_WORDS), _SPREAD, num_requests)), MIN_WORDS, MAX_WORDS)
-    arrivals = np.cumsum(random.exponential(1.0, num_requests))
+    gaps = random.exponential(1.0, num_requests)
+    # Scaled, so that the load is what it is meant to be with few requests too.
+    arrivals = np.cumsum(gaps / gaps.mean())
     return [
         Request(int(adapter), " ".join(random.choice(vocabulary, int(length))), float(at))
         for adapter, length, at in zip(adapters, lengths, arrivals, strict=True)

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
 from adaptermux_server.testing import local_server
 
 ROOT = Path(__file__).resolve().parent.parent

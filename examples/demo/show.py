@@ -85,8 +85,8 @@ def traffic(console: Console, report: TrafficReport, late: str, leaving: str) ->
     console.print(table)
     rate = report.num_compared / report.seconds
     console.print(
-        f"{report.num_compared} answers in {report.seconds:.1f} s ({rate:.0f}/s), each compared with the quiet server's:"
-        f" {report.num_wrong} wrong; unexpected failures: {dict(report.unexpected) or 'none'}"
+        f"{report.num_compared} answers in {report.seconds:.1f} s ({rate:.0f}/s), each compared with the quiet server's"
+        f" own: {report.num_wrong} wrong; unexpected failures: {dict(report.unexpected) or 'none'}"
     )
 
 

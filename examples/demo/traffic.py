@@ -72,7 +72,7 @@ def run_traffic(address: str, admin: AdminClient, late_folder: Path) -> TrafficR
     admin.load_adapter(LATE_ADAPTER, late_folder)
     _await(progress, NUM_PROCESSES * NUM_REQUESTS // 3)
     admin.unload_adapter(LEAVING_ADAPTER)
-    for worker in workers:
+    for _ in workers:
         report.merge(results.get())
     report.seconds = time.perf_counter() - started
     for worker in workers:

@@ -1,0 +1,1 @@
+"""The API of AdapterMux: .proto files, and the stubs generated from them."""

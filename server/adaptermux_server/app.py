@@ -14,12 +14,12 @@ import psutil
 import structlog
 from prometheus_client import CollectorRegistry, start_http_server
 
+from adaptermux_server.adapters.config_fields import METHODS
 from adaptermux_server.adapters.lifecycle import Lifecycle
 from adaptermux_server.adapters.options import LoadOptions
 from adaptermux_server.adapters.registry import AdapterRegistry
 from adaptermux_server.config import ServerSettings
 from adaptermux_server.engine.engine import Engine, EngineSettings, open_engine
-from adaptermux_server.engine.peft_layers import SERVED_PEFT_TYPES
 from adaptermux_server.metrics import RpcMetrics, SchedulerCollector
 from adaptermux_server.scheduler.loop import Scheduler
 from adaptermux_server.scheduler.settings import SchedulerSettings
@@ -115,7 +115,7 @@ async def _engine(settings: ServerSettings, stack: AsyncExitStack) -> Engine:
 
 
 def _model_info(settings: ServerSettings, engine: Engine) -> ModelInfo:
-    return ModelInfo(model_id=settings.shown_model_id, peft_types=SERVED_PEFT_TYPES, **asdict(engine.backbone.facts))
+    return ModelInfo(model_id=settings.shown_model_id, peft_types=tuple(METHODS), **asdict(engine.backbone.facts))
 
 
 def _scheduler_settings(settings: ServerSettings) -> SchedulerSettings:

@@ -76,7 +76,7 @@ def local_server(
 
     Raises ServerDiedError if it doesn't get ready.
     """
-    command = [Path(sys.executable).with_name("adaptermux"), "serve", "--log-format", "json"]
+    command = [str(Path(sys.executable).with_name("adaptermux")), "serve", "--log-format", "json"]
     ports = ["--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"]
     with subprocess.Popen(
         [*command, *ports, *arguments],

@@ -83,6 +83,10 @@ REFUSED: list[tuple[str, Any]] = [
     ("peft_type", "BOFT"),
     ("peft_type", None),
     ("peft_type", ["LORA"]),
+    ("peft_type", "BOFT"),
+    ("peft_type", "PROMPT_TUNING"),
+    ("peft_type", "P_TUNING"),
+    ("peft_type", "PREFIX_TUNING"),
     ("task_type", "CAUSAL_LM"),
     ("task_type", "SEQ_2_SEQ_LM"),
     ("task_type", ["SEQ_CLS"]),
@@ -155,7 +159,6 @@ def test_rows_15_and_18_a_value_that_cannot_be_served_exactly_is_refused_by_name
     ("fields", "named"),
     [
         ({"peft_type": "LORA"}, "target_modules"),
-        ({"peft_type": "PROMPT_TUNING"}, "num_virtual_tokens"),
         ({"peft_type": "OFT", "target_modules": ["q"], "r": 4}, "oft_block_size"),
         ({"peft_type": "OFT", "target_modules": ["q"], "oft_block_size": 0}, "oft_block_size"),
         ({"peft_type": "ADALORA", "target_modules": ["q"], "total_step": 5, "tinit": 5}, "total_step"),

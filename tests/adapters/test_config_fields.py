@@ -36,7 +36,6 @@ def test_no_field_is_both_applied_and_ignored(peft_type: str) -> None:
 
 MINIMAL: dict[str, dict[str, Any]] = {
     **{name: {"target_modules": ["query"]} for name in METHODS},
-    **{name: {"num_virtual_tokens": 4} for name in ("PREFIX_TUNING", "PROMPT_TUNING", "P_TUNING")},
     "ADALORA": {"target_modules": ["query"], "total_step": 10},
     "IA3": {"target_modules": ["query"], "feedforward_modules": []},
 }

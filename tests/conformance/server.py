@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from adaptermux_server.testing import LocalServer, local_server
-
 from tests.conformance.models import MODEL_ID, RECIPES, SPARE, Models
 
 

@@ -205,11 +205,6 @@ def test_head_over_a_pooler_that_the_base_never_had_is_refused(bert: Backbone, c
     AdapterPreparer(without).prepare(checkpoint_of(task=Task.FEATURE_EXTRACTION))
 
 
-def test_unserved_method_is_refused_by_name(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
-    with pytest.raises(ConfigUnsupportedError, match="peft_type: BOFT isn't served; served are LORA, "):
-        AdapterPreparer(bert).prepare(replace(checkpoint_of(), peft_type="BOFT"))
-
-
 def test_targets_that_name_nothing_are_refused(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     checkpoint = _configured(checkpoint_of(), target_modules=["q_proj"])
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptermux_server.engine.peft_layers import SERVED_PEFT_TYPES
+from adaptermux_server.adapters import config_fields
 from adaptermux_server.types import Task
 from tests.fidelity.zoo import Zoo
 from tests.support.models import METHODS, make_adapter
@@ -43,4 +43,4 @@ async def test_methods_beside_each_other_answer_as_plain_peft(
 
 def test_every_served_method_is_tested() -> None:
     """A method that joins the table needs a row here."""
-    assert set(SERVED_PEFT_TYPES) == {fields["peft_type"] for fields in METHODS.values()}
+    assert set(config_fields.METHODS) == {fields["peft_type"] for fields in METHODS.values()}

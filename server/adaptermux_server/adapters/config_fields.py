@@ -219,46 +219,6 @@ _OFT = Method(
     ignored={**_COMMON, "bias": _no_bias, "module_dropout": _probability, "init_weights": boolean},
 )
 
-_PROMPT: Mapping[str, Check] = {
-    "num_virtual_tokens": integer(1, 4096),
-    "token_dim": optional(integer(1, 1 << 17)),
-    "num_transformer_submodules": optional(integer(1, 2)),
-    "num_attention_heads": optional(integer(1, 1024)),
-    "num_layers": optional(integer(1, 1024)),
-    "modules_to_save": optional(names),
-}
-_PROMPT_REQUIRED = frozenset({"num_virtual_tokens"})
-
-_PREFIX_TUNING = Method(
-    required=_PROMPT_REQUIRED,
-    applied={**_PROMPT, "encoder_hidden_size": optional(integer(1, 1 << 17)), "prefix_projection": boolean},
-    ignored={**_COMMON, "init_weights": one_of(None, "zero")},
-)
-
-_PROMPT_TUNING = Method(
-    required=_PROMPT_REQUIRED,
-    applied=_PROMPT,
-    ignored={
-        **_COMMON,
-        # The initial prompt, which the trained one in the file replaces: its tokenizer is never looked for.
-        "prompt_tuning_init": one_of("RANDOM", "TEXT", "SAMPLE_VOCAB"),
-        "prompt_tuning_init_text": optional(text),
-        "tokenizer_name_or_path": optional(text),
-        "tokenizer_kwargs": optional(anything),
-    },
-)
-
-_P_TUNING = Method(
-    required=_PROMPT_REQUIRED,
-    applied={
-        **_PROMPT,
-        "encoder_reparameterization_type": one_of("MLP", "LSTM"),
-        "encoder_hidden_size": optional(integer(1, 1 << 17)),
-        "encoder_num_layers": integer(1, 64),
-    },
-    ignored={**_COMMON, "encoder_dropout": _probability},
-)
-
 METHODS: Mapping[str, Method] = {
     "LORA": _LORA,
     "ADALORA": _ADALORA,
@@ -267,8 +227,9 @@ METHODS: Mapping[str, Method] = {
     "LOKR": _LOKR,
     "VERA": _VERA,
     "OFT": _OFT,
-    "PREFIX_TUNING": _PREFIX_TUNING,
-    "PROMPT_TUNING": _PROMPT_TUNING,
-    "P_TUNING": _P_TUNING,
 }
-"""By `peft_type`. `peft_type` and `task_type` themselves are read by `adapter_config`."""
+"""By `peft_type`: the methods that are served; rsLoRA and DoRA are flags of LORA. All others are refused by name.
+
+Prompt learning isn't among them: its virtual tokens would take a part of the sequence length, for one adapter and not
+for another. `peft_type` and `task_type` themselves are read by `adapter_config`.
+"""

@@ -25,9 +25,6 @@ from torch import nn
 from adaptermux_server.engine.target_names import literal_pattern
 from adaptermux_server.types import Task
 
-SERVED_PEFT_TYPES = ("LORA", "ADALORA", "IA3", "LOHA", "LOKR", "VERA", "OFT")
-"""The methods whose adapters are served; rsLoRA and DoRA are flags of LORA. All others are refused by name."""
-
 UNSEEN_COLUMNS: Mapping[Task, frozenset[str]] = {Task.QUESTION_ANSWERING: frozenset({"token_type_ids"})}
 """Inputs that PEFT's class for a task doesn't pass on, in training as in inference, so that its adapters know none
 (PeftModelForQuestionAnswering.forward, peft 0.21)."""

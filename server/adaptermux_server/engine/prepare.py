@@ -12,7 +12,7 @@ from adaptermux_server.engine.backbone import Backbone
 from adaptermux_server.engine.fit import Anatomy, check_fit
 from adaptermux_server.engine.heads import HeadShell, backbone_prefix, bare_model
 from adaptermux_server.engine.padding import PaddingProbe
-from adaptermux_server.engine.peft_layers import ROOT, SERVED_PEFT_TYPES, Layers, Outline
+from adaptermux_server.engine.peft_layers import ROOT, Layers, Outline
 from adaptermux_server.engine.target_names import resolve_patterns
 from adaptermux_server.errors import (
     BaseMismatchError,
@@ -58,7 +58,6 @@ class AdapterPreparer:
             BaseMismatchError, CheckpointMismatchError, HeadIncompleteError: see `check_fit`.
             InvalidRequestError: `labels`, which aren't the checkpoint's own, don't fit the head.
         """
-        _check_served(checkpoint)
         num_labels = _num_labels(self._backbone, checkpoint, labels)
         anatomy, outline, fields = self._checked(checkpoint, num_labels)
         tensors = _to_device(self._backbone, checkpoint, fields)
@@ -98,12 +97,6 @@ class AdapterPreparer:
                 "task_type", f"{architecture}'s head for {task.value} can't be served: its answers depend on padding"
             )
         return head
-
-
-def _check_served(checkpoint: Checkpoint) -> None:
-    if checkpoint.peft_type not in SERVED_PEFT_TYPES:
-        served = ", ".join(SERVED_PEFT_TYPES)
-        raise ConfigUnsupportedError("peft_type", f"{checkpoint.peft_type} isn't served; served are {served}")
 
 
 def _num_labels(backbone: Backbone, checkpoint: Checkpoint, labels: tuple[str, ...]) -> int:
