@@ -13,7 +13,7 @@ side, since the queues are empty at first.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from adaptermux_server.engine.engine import Engine
-from adaptermux_server.scheduler.loop import Scheduler
+from adaptermux_server.scheduler.loop import Runner, Scheduler
 from adaptermux_server.scheduler.packing import padded_tokens
 from adaptermux_server.scheduler.settings import SchedulerSettings
 from adaptermux_server.types import BatchPlan, BatchResult, Row, SchedulerStatus
@@ -78,8 +78,15 @@ class Served:
 class OpenLoop:
     """Has rows served which arrive at given times of a clock that counts CPU seconds."""
 
-    def __init__(self, engine: Engine, rows: Sequence[Row], arrivals: Sequence[float]) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        runner: Runner,
+        rows: Sequence[Row],
+        arrivals: Sequence[float],
+        cpu_clock: Callable[[], float] = time.process_time,
+    ) -> None:
+        self._runner = runner
+        self._cpu_clock = cpu_clock
         self._rows = rows
         self._to_come = deque(zip(arrivals, rows, strict=True))
         self._now = 0.0
@@ -99,9 +106,9 @@ class OpenLoop:
         return Served(self._rows, self._now, self._busy_seconds, self._num_padded_tokens, status)
 
     async def _run(self, plan: BatchPlan) -> BatchResult:
-        started = time.process_time()
-        result = await self._engine.run(plan)
-        seconds = time.process_time() - started
+        started = self._cpu_clock()
+        result = await self._runner(plan)
+        seconds = self._cpu_clock() - started
         self._busy_seconds += seconds
         self._num_padded_tokens += padded_tokens(plan.rows)
         self._advance(self._now + seconds)
@@ -144,10 +151,10 @@ async def _measure(folders: Sequence[Path], num_requests: int) -> dict[str, floa
     async with running_engine(adapters_per_tree=_NUM_ADAPTERS) as engine:
         await install_all(engine, folders)
         backlog = _rows(engine, traffic(_NUM_AT_ONCE, _NUM_ADAPTERS, seed=1))
-        capacity = (await OpenLoop(engine, backlog, [0.0] * len(backlog)).serve()).rows_per_second
+        capacity = (await OpenLoop(engine.run, backlog, [0.0] * len(backlog)).serve()).rows_per_second
         requests = traffic(num_requests, _NUM_ADAPTERS)
         arrivals = [request.arrives_at / (_LOAD * capacity) for request in requests]
-        return _metrics(await OpenLoop(engine, _rows(engine, requests), arrivals).serve(), capacity)
+        return _metrics(await OpenLoop(engine.run, _rows(engine, requests), arrivals).serve(), capacity)
 
 
 def _rows(engine: Engine, requests: Sequence[Request]) -> list[Row]:

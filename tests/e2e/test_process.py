@@ -16,7 +16,7 @@ import grpc
 import pytest
 
 from adaptermux_client import AdapterMuxClient
-from adaptermux_client.errors import AdapterMuxClientError, UnavailableError
+from adaptermux_client.errors import AdapterMuxClientError, CallCancelledError, UnavailableError
 from adaptermux_client.results import Classification
 from adaptermux_server.testing import LocalServer, local_server
 from tests.e2e.expected import TEXTS, TOLERANCE
@@ -137,7 +137,7 @@ class Load:
 
 
 def test_sigterm_under_load_ends_with_exit_0_and_a_status_for_every_call(zoo: Zoo) -> None:
-    """No answer is wrong and no call hangs: each is answered, or refused by a server that says that it stops."""
+    """No answer is wrong, no call hangs: each is answered, or refused by a server that stops or is gone."""
     with local_server(_arguments(zoo)) as server, ThreadPoolExecutor(_NUM_CALLERS) as pool:
         load = Load(server.data_address)
         callers = [pool.submit(load.call) for _ in range(_NUM_CALLERS)]
@@ -151,8 +151,10 @@ def test_sigterm_under_load_ends_with_exit_0_and_a_status_for_every_call(zoo: Zo
 
     assert 0 == status
     assert stopped_within < 20
+    # gRPC itself drops calls that it has received and no handler has seen yet, as CANCELLED: nothing was accepted.
+    refusals = (UnavailableError, CallCancelledError)
+    assert [] == [repr(error) for error in load.errors if not isinstance(error, refusals)]
     assert load.errors
-    assert all(isinstance(error, UnavailableError) for error in load.errors)
     expected = zoo.revisions[0].references[0].values
     assert all(abs(expected - answer.logits).max() <= TOLERANCE for answer in load.answers)
     assert ["stopping", "stopped"] == [
