@@ -27,7 +27,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adaptermux_server.scheduler.costs import CostModel
-from adaptermux_server.scheduler.packing import pack, padded_tokens
+from adaptermux_server.scheduler.packing import pack, split
 from adaptermux_server.scheduler.policy import Policy
 from adaptermux_server.scheduler.settings import SchedulerSettings
 from adaptermux_server.types import BASE_SLOT, Deadline
@@ -182,7 +182,7 @@ def simulate(server: Server, rows: Sequence[SimulatedRow]) -> Outcome:
                 row.wait_seconds = now - row.arrives_at
             if batch[0].slot != active:
                 active, num_traversals, now = batch[0].slot, num_traversals + 1, now + _COSTS["traversal_seconds"]
-            seconds = _COSTS["batch_seconds"] + _COSTS["token_seconds"] * padded_tokens(batch)
+            seconds = _batch_seconds(batch)
             now += seconds
             server.done(active, seconds)
         elif arrived < len(rows):
@@ -205,11 +205,17 @@ def traffic(num_rows: int, load: float, seed: int) -> list[SimulatedRow]:
 def _backlog_seconds(lengths: Iterable[int]) -> float:
     """What the engine takes for rows of one adapter that all wait at the start."""
     backlog = deque(SimulatedRow(1, int(length), 0.0) for length in lengths)
-    costs, limits, seconds = CostModel(**_COSTS), SchedulerSettings().batch_limits, 0.0
+    limits, seconds = SchedulerSettings().batch_limits, 0.0
     while backlog:
-        batch = [backlog.popleft() for _ in range(pack(backlog, limits, costs, 0.0))]
-        seconds += costs.batch(padded_tokens(batch))
+        seconds += _batch_seconds([backlog.popleft() for _ in range(pack(backlog, limits, CostModel(**_COSTS), 0.0))])
     return seconds
+
+
+def _batch_seconds(rows: Sequence[SimulatedRow]) -> float:
+    """What the engine takes for a batch whose rows of like length share forwards."""
+    lengths, costs = [row.num_tokens for row in rows], CostModel(**_COSTS)
+    forwards = split(lengths, SchedulerSettings().batch_limits, costs)
+    return sum(costs.batch(max(lengths[i] for i in forward) * len(forward)) for forward in forwards)
 
 
 def _flooded(num_rows: int, seed: int) -> list[SimulatedRow]:

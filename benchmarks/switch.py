@@ -136,7 +136,7 @@ async def _sample_engine(engine: Engine, prepared: PreparedAdapter, count: int, 
 def _plan(slot: int) -> BatchPlan:
     new_future = asyncio.get_running_loop().create_future
     columns = {"input_ids": (_TOKEN_ID,) * _NUM_TOKENS}
-    return BatchPlan(slot, tuple(Row(slot, columns, None, new_future()) for _ in range(_NUM_ROWS)))
+    return BatchPlan.at_once(slot, (Row(slot, columns, None, new_future()) for _ in range(_NUM_ROWS)))
 
 
 def _medians(samples: Sequence[Costs]) -> Costs:

@@ -22,7 +22,6 @@ import numpy as np
 
 from adaptermux_server.engine.engine import Engine
 from adaptermux_server.scheduler.loop import Runner, Scheduler
-from adaptermux_server.scheduler.packing import padded_tokens
 from adaptermux_server.scheduler.settings import SchedulerSettings
 from adaptermux_server.types import BatchPlan, BatchResult, Row, SchedulerStatus
 from benchmarks.adapters import save_adapters
@@ -110,7 +109,7 @@ class OpenLoop:
         result = await self._runner(plan)
         seconds = self._cpu_clock() - started
         self._busy_seconds += seconds
-        self._num_padded_tokens += padded_tokens(plan.rows)
+        self._num_padded_tokens += plan.num_padded_tokens
         self._advance(self._now + seconds)
         return _in_seconds(result, seconds)
 

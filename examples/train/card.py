@@ -76,8 +76,8 @@ def _settings(trained: Trained) -> str:
         f"of the encoder, and the head: {weights} trained values.\nAdamW, learning rate {settings.learning_rate:g} "
         f"with warm-up and linear decay, batch {settings.batch}, {settings.passes} "
         f"{'pass' if settings.passes == 1 else 'passes'} over the rows, texts cut to {settings.train_tokens} tokens, "
-        f"seed {settings.seed}.\nThe learning rate and batch were compared on dev rows of the `{settings.tuned_on}` "
-        "task after a short training, never on test rows."
+        f"seed {settings.seed}.\nThe learning rate and batch were chosen by trainings and dev rows of the "
+        f"`{settings.tuned_on}` task, not by test rows."
     )
 
 

@@ -51,7 +51,7 @@ class Method(Enum):
 class Settings:
     """How an adapter is trained. `train_tokens` cuts training texts; scoring reads up to 256 tokens.
 
-    `tuned_on` names the task on whose dev rows `tune` compared learning rates and batches.
+    `tuned_on` names the task whose trainings and dev rows decided the learning rate and batch.
     """
 
     learning_rate: float = 1e-3

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -97,7 +97,7 @@ class AdapterSpec:
 
 @dataclass(frozen=True, slots=True)
 class BatchRecord:
-    """What one forward cost; shared by the answers of all its rows."""
+    """What one batch cost; shared by the answers of all its rows."""
 
     num_rows: int
     compute_seconds: float
@@ -138,10 +138,26 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """One forward: rows of one slot, in the order in which their values are wanted."""
+    """What the engine computes in one go: rows of one slot, in the order in which their values are wanted.
+
+    Rows of like length share a forward, so that little is padded; each row is in exactly one.
+    """
 
     slot: int
     rows: tuple[Row, ...]
+    forwards: tuple[tuple[int, ...], ...]
+    """Positions in `rows`, by forward."""
+
+    @classmethod
+    def at_once(cls, slot: int, rows: Iterable[Row]) -> "BatchPlan":
+        """A plan of a single forward."""
+        rows = tuple(rows)
+        return cls(slot, rows, (tuple(range(len(rows))),))
+
+    @property
+    def num_padded_tokens(self) -> int:
+        """Tokens that are computed: longest row × rows, added up over the forwards."""
+        return sum(max(self.rows[i].num_tokens for i in forward) * len(forward) for forward in self.forwards)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +170,7 @@ class BatchResult:
     """Walks over the model that were needed to activate the slot: 0 or 1."""
     traversal_seconds: float
     compute_seconds: float
-    """The forward with its heads, traversal not included."""
+    """The forwards with their heads, traversal not included."""
     resident_slots: frozenset[int]
     """Slots that would need no traversal now (BASE_SLOT is always among them)."""
 

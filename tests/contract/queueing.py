@@ -144,7 +144,7 @@ async def _forward_that_breaks_midway(world: World) -> None:
 
     def poison(plan: BatchPlan) -> BatchPlan:
         rows = [replace(row, columns=dict.fromkeys(row.columns, (10**9,) * row.num_tokens)) for row in plan.rows]
-        return BatchPlan(plan.slot, tuple(rows))
+        return replace(plan, rows=tuple(rows))
 
     with _next_plan(world, poison):
         await _assert_incident(world)

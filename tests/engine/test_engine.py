@@ -146,4 +146,4 @@ class _Recorder:
 
 
 def _plan(slot: int, pooling: Pooling | None = Pooling.MEAN) -> BatchPlan:
-    return BatchPlan(slot, (Row(slot, {"input_ids": (0, 7, 2)}, pooling, asyncio.Future()),))
+    return BatchPlan.at_once(slot, (Row(slot, {"input_ids": (0, 7, 2)}, pooling, asyncio.Future()),))

@@ -140,7 +140,7 @@ async def test_question_answering_sees_no_token_types(bert: Backbone, checkpoint
     executor.install(1, AdapterPreparer(bert).prepare(checkpoint_of(task=Task.QUESTION_ANSWERING)))
     typed = Row(1, {"input_ids": ROW, "token_type_ids": (0, 0, 1, 1)}, None, asyncio.Future())
 
-    np.testing.assert_array_equal(_values(executor, 1), executor.run(BatchPlan(1, (typed,))).values[0])
+    np.testing.assert_array_equal(_values(executor, 1), executor.run(BatchPlan.at_once(1, (typed,))).values[0])
 
 
 def _executor(bert: Backbone, checkpoint_of: MakeCheckpoint, num_adapters: int) -> SwitchExecutor:
@@ -157,7 +157,9 @@ def _prepared(bert: Backbone, checkpoint_of: MakeCheckpoint, seed: int = 0) -> P
 
 def _plan(slot: int, rows: Sequence[tuple[tuple[int, ...], Pooling | None]] = ()) -> BatchPlan:
     chosen = rows or [(ROW, Pooling.MEAN if slot == BASE_SLOT else None)]
-    return BatchPlan(slot, tuple(Row(slot, {"input_ids": ids}, pooling, asyncio.Future()) for ids, pooling in chosen))
+    return BatchPlan.at_once(
+        slot, tuple(Row(slot, {"input_ids": ids}, pooling, asyncio.Future()) for ids, pooling in chosen)
+    )
 
 
 def _values(executor: SwitchExecutor, slot: int) -> Values:

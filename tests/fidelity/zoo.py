@@ -95,7 +95,7 @@ class Zoo:
 
 def plan(slot: int, rows: Sequence[tuple[Columns, Pooling | None]]) -> BatchPlan:
     """A plan of rows whose futures nobody waits for."""
-    return BatchPlan(slot, tuple(Row(slot, columns, pooling, asyncio.Future()) for columns, pooling in rows))
+    return BatchPlan.at_once(slot, (Row(slot, columns, pooling, asyncio.Future()) for columns, pooling in rows))
 
 
 def assert_close(expected: npt.NDArray[np.float32], actual: npt.NDArray[np.float32]) -> None:

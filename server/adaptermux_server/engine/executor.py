@@ -1,6 +1,7 @@
 """Executors compute batch plans. All their methods belong to the engine thread."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +15,7 @@ from adaptermux_server.engine.heads import HeadShell
 from adaptermux_server.engine.pooling import pool
 from adaptermux_server.engine.prepare import PreparedAdapter
 from adaptermux_server.engine.trees import Forest, PeftTree
-from adaptermux_server.types import BASE_SLOT, BatchPlan, BatchResult, Values
+from adaptermux_server.types import BASE_SLOT, BatchPlan, BatchResult, Row, Values
 
 
 class Executor(Protocol):
@@ -75,7 +76,7 @@ class SwitchExecutor:
             self._forest.remove(slot, resident.tree)
 
     def run(self, plan: BatchPlan) -> BatchResult:
-        """One forward for all rows of the plan; see `Executor.run`."""
+        """Activate the slot, then compute the plan's forwards; see `Executor.run`."""
         resident = self._residents[plan.slot]
         started = time.perf_counter()
         num_traversals = _activate(resident.tree, plan.slot)
@@ -90,17 +91,25 @@ class SwitchExecutor:
             resident_slots=self._resident_slots(),
         )
 
-    @torch.inference_mode()
     def _compute(self, plan: BatchPlan, resident: _Resident) -> tuple[Values, ...]:
-        batch = collate([row.columns for row in plan.rows], self._backbone, resident.unseen_columns)
+        by_position = {
+            position: values
+            for forward in plan.forwards
+            for position, values in zip(forward, self._forward([plan.rows[i] for i in forward], resident), strict=True)
+        }
+        return tuple(by_position[position] for position in range(len(plan.rows)))
+
+    @torch.inference_mode()
+    def _forward(self, rows: Sequence[Row], resident: _Resident) -> list[Values]:
+        batch = collate([row.columns for row in rows], self._backbone, resident.unseen_columns)
         module: nn.Module = resident.tree.module if resident.tree else self._backbone.model
         outputs = module(**batch.inputs)
-        headed = _headed(plan, resident.head, batch, outputs)
+        headed = _headed(rows, resident.head, batch, outputs)
         hidden = outputs.last_hidden_state
-        return tuple(
+        return [
             _to_values(headed[index] if row.pooling is None else pool(hidden[index, : row.num_tokens], row.pooling))
-            for index, row in enumerate(plan.rows)
-        )
+            for index, row in enumerate(rows)
+        ]
 
     def _resident_slots(self) -> frozenset[int]:
         free = {slot for slot, resident in self._residents.items() if resident.tree is None}
@@ -115,12 +124,12 @@ def _activate(tree: PeftTree | None, slot: int) -> int:
     return 1
 
 
-def _headed(plan: BatchPlan, head: HeadShell | None, batch: Batch, outputs: Any) -> tuple[torch.Tensor, ...]:
+def _headed(rows: Sequence[Row], head: HeadShell | None, batch: Batch, outputs: Any) -> tuple[torch.Tensor, ...]:
     """The head over the whole batch, if any row wants it: cheap beside the forward, also for rows that don't."""
-    if all(row.pooling is not None for row in plan.rows):
+    if all(row.pooling is not None for row in rows):
         return ()
     if head is None:
-        raise ValueError(f"a row wants the head of slot {plan.slot}, which has none")
+        raise ValueError(f"a row wants the head of slot {rows[0].slot}, which has none")
     return head.forward(batch, outputs)
 
 

@@ -14,7 +14,7 @@ _KILOTOKEN = 1000.0
 
 
 class CostModel:
-    """Expects  batch_seconds + token_seconds × padded tokens  of a batch, after a traversal where one is needed.
+    """Expects  batch_seconds + token_seconds × padded tokens  of a forward, after a traversal where one is needed.
 
     The line is fitted by recursive least squares with exponential forgetting (Haykin, Adaptive Filter Theory,
     chapter 10), which keeps what it knew in the directions that new measurements say nothing of: a stream of batches
@@ -43,11 +43,11 @@ class CostModel:
         expected = self.traversal_seconds
         self.traversal_seconds += _TRAVERSAL_GAIN * (_unsurprising(seconds, expected) - expected)
 
-    def learn_batch(self, padded_tokens: int, seconds: float) -> None:
-        """Take in what a forward took."""
-        expected = self.batch(padded_tokens)
+    def learn_batch(self, padded_tokens: int, seconds: float, num_forwards: int = 1) -> None:
+        """Take in what the forwards of a batch took together."""
+        expected = num_forwards * self.batch_seconds + padded_tokens * self.token_seconds
         error = _unsurprising(seconds, expected) - expected
-        gain_batch, gain_kilotoken = self._gain(padded_tokens / _KILOTOKEN)
+        gain_batch, gain_kilotoken = self._gain(num_forwards, padded_tokens / _KILOTOKEN)
         self.batch_seconds = max(_FLOOR_SECONDS, self.batch_seconds + gain_batch * error)
         self.token_seconds = max(_FLOOR_SECONDS, self.token_seconds + gain_kilotoken * error / _KILOTOKEN)
 
@@ -61,11 +61,11 @@ class CostModel:
         self.batch_seconds *= 0.98
         self.token_seconds *= 0.98
 
-    def _gain(self, kilotokens: float) -> tuple[float, float]:
-        """One step of recursive least squares for x = (1, kilotokens): updates P, returns P x / (λ + x' P x)."""
+    def _gain(self, forwards: int, kilotokens: float) -> tuple[float, float]:
+        """One step of recursive least squares for x = (forwards, kilotokens): updates P, returns P x / (λ + x' P x)."""
         (p, q), (_, r) = self._covariance
-        px, qx = p + q * kilotokens, q + r * kilotokens
-        scale = _MEMORY + px + qx * kilotokens
+        px, qx = p * forwards + q * kilotokens, q * forwards + r * kilotokens
+        scale = _MEMORY + px * forwards + qx * kilotokens
         covariance = [[p - px * px / scale, q - px * qx / scale], [q - px * qx / scale, r - qx * qx / scale]]
         # The cap keeps what isn't excited from growing without end ("wind-up").
         growth = 1 / _MEMORY if covariance[0][0] + covariance[1][1] < 2 else 1.0

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Literal
 
 from adaptermux_server.scheduler.arrivals import Arrival, ArrivalOrder
-from adaptermux_server.types import BatchResult, Row, RowCounts
+from adaptermux_server.types import BatchPlan, BatchResult, Row, RowCounts
 
 Outcome = Literal["answered", "failed", "cancelled", "expired"]
 
@@ -53,8 +53,8 @@ class Ledger:
         """Rows were refused since the queue was full."""
         self._counts["rejected"] += num_rows
 
-    def batch_done(self, num_rows: int, result: BatchResult) -> None:
+    def batch_done(self, plan: BatchPlan, result: BatchResult) -> None:
         """A batch was computed."""
-        self.num_batches += 1
-        self.num_batched_rows += num_rows
+        self.num_batches += len(plan.forwards)
+        self.num_batched_rows += len(plan.rows)
         self.num_traversals += result.num_traversals

@@ -12,7 +12,7 @@ from functools import partial
 from adaptermux_server.errors import DeadlineExceededError, QueueFullError, ShuttingDownError
 from adaptermux_server.scheduler.costs import CostModel
 from adaptermux_server.scheduler.ledger import Ledger, Outcome
-from adaptermux_server.scheduler.packing import padded_tokens
+from adaptermux_server.scheduler.packing import split
 from adaptermux_server.scheduler.policy import Policy
 from adaptermux_server.scheduler.settings import SchedulerSettings
 from adaptermux_server.types import (
@@ -156,7 +156,8 @@ class Scheduler:
                 return None
             rows = tuple(row for row in decision.rows if not self._left_already(row))
             if rows:
-                return BatchPlan(decision.slot, rows)
+                lengths = [row.num_tokens for row in rows]
+                return BatchPlan(decision.slot, rows, split(lengths, self._settings.batch_limits, self._costs))
 
     async def _run(self, plan: BatchPlan) -> None:
         started_at = self._clock()
@@ -181,8 +182,8 @@ class Scheduler:
 
     def _learn(self, plan: BatchPlan, result: BatchResult) -> None:
         self._policy.batch_done(plan.slot, result.compute_seconds, result.resident_slots)
-        self._ledger.batch_done(len(plan.rows), result)
-        self._costs.learn_batch(padded_tokens(plan.rows), result.compute_seconds)
+        self._ledger.batch_done(plan, result)
+        self._costs.learn_batch(plan.num_padded_tokens, result.compute_seconds, len(plan.forwards))
         if result.num_traversals:
             self._costs.learn_traversal(result.traversal_seconds / result.num_traversals)
 

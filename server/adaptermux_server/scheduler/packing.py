@@ -1,7 +1,7 @@
-"""How many rows go into one batch: all budget arithmetic, in one pure function."""
+"""How many rows go into one batch, and which of them share a forward: all budget arithmetic, in pure functions."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,36 +33,59 @@ class BatchLimits:
 
     max_rows: int
     max_tokens: int
-    """Padded: longest row × rows."""
+    """Of a batch, without padding; of one forward, with it: longest row × rows."""
 
 
 def pack(rows: Iterable[Packable], limits: BatchLimits, costs: BatchCosts, start: float) -> int:
     """Count the rows, from the first one on, that make the next batch.
 
-    The batch ends before the row that would break a limit, that would make any row in it late, or whose padding (of
-    the others to its length, or of itself to theirs) would cost more than a batch of its own.
+    The batch ends before the row that would break a limit, or that would make any row in it late.
 
     Args:
         rows: of one slot, in the order in which they must be served.
         limits: for two rows or more; a lone row always fits, or the longest would wait for ever.
-        costs: what batches are expected to take.
-        start: when the forward is expected to begin, on the clock of the rows' deadlines.
+        costs: what forwards are expected to take.
+        start: when the batch is expected to begin, on the clock of the rows' deadlines.
 
     Returns: how many; 0 where there is no row, or where the first one would be late even alone.
     """
-    num_rows, longest, earliest = 0, 0, math.inf
+    num_rows, num_tokens, earliest = 0, 0, math.inf
     for row in rows:
-        longer, sooner = max(longest, row.num_tokens), min(earliest, row.deadline.at)
-        padded = longer * (num_rows + 1)
-        over_limits = num_rows + 1 > limits.max_rows or (num_rows > 0 and padded > limits.max_tokens)
-        wasteful = num_rows > 0 and costs.batch(padded) > costs.batch(longest * num_rows) + costs.batch(row.num_tokens)
-        if over_limits or wasteful or start + costs.batch(padded) > sooner:
+        more, sooner = num_tokens + row.num_tokens, min(earliest, row.deadline.at)
+        over_limits = num_rows > 0 and (num_rows + 1 > limits.max_rows or more > limits.max_tokens)
+        if over_limits or start + costs.batch(more) > sooner:
             break
-        num_rows, longest, earliest = num_rows + 1, longer, sooner
+        num_rows, num_tokens, earliest = num_rows + 1, more, sooner
     return num_rows
 
 
-def padded_tokens(rows: Iterable[Packable]) -> int:
-    """Tokens of a batch after padding: longest row × rows."""
-    lengths = [row.num_tokens for row in rows]
-    return max(lengths, default=0) * len(lengths)
+def split(lengths: Sequence[int], limits: BatchLimits, costs: BatchCosts) -> tuple[tuple[int, ...], ...]:
+    """Divide a batch into forwards at the least cost: padding against the fixed part of one more forward.
+
+    Sorted by length, the rows of a forward are neighbours in some best division (exchanging two rows can't help), so
+    dynamic programming over the places to cut finds it, in time quadratic in the rows.
+
+    Args:
+        lengths: tokens of each row.
+        limits: a forward's padded tokens stay within `max_tokens`, but for a lone row.
+        costs: what forwards are expected to take.
+
+    Returns: for each forward, positions in `lengths`, longest row first.
+    """
+    order = sorted(range(len(lengths)), key=lambda position: -lengths[position])
+    # best[n]: least cost of the n longest rows, and where its last forward begins.
+    best: list[tuple[float, int]] = [(0.0, 0)]
+    for end in range(1, len(order) + 1):
+        best.append(
+            min(
+                (best[begin][0] + costs.batch(lengths[order[begin]] * (end - begin)), begin)
+                for begin in range(end)
+                if end - begin == 1 or lengths[order[begin]] * (end - begin) <= limits.max_tokens
+            )
+        )
+    forwards, end = [], len(order)
+    while end:
+        begin = best[end][1]
+        forwards.append(tuple(order[begin:end]))
+        end = begin
+    return tuple(reversed(forwards))
