@@ -39,7 +39,7 @@ def serve(  # noqa: PLR0917 - typer makes options of parameters
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16. [default: float32]")] = None,
     num_threads: Annotated[int | None, typer.Option(help="Threads of one forward on the CPU.")] = None,
     max_wait_seconds: Annotated[
-        float | None, typer.Option(help="Wait after which an adapter is given precedence. [default: 0.5]")
+        float | None, typer.Option(help="Wait after which an adapter is given precedence. [default: 1.0]")
     ] = None,
     log_format: Annotated[str | None, typer.Option(help="console or json. [default: console]")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error. [default: info]")] = None,

@@ -1,10 +1,11 @@
 """Which rows go to the engine next; pure: the time is an argument, and nothing here knows torch or asyncio.
 
-Slots take turns. While nobody is overdue, the engine stays with the slots that need no traversal and then goes where a
-row has waited longest, so that a closed backlog costs one traversal for each adapter. What holds beyond that:
+Slots take turns. While nobody is overdue, the engine stays with the slots that need no traversal and then goes where
+most work waits, so that a closed backlog costs one traversal for each adapter. What holds beyond that:
 
-Wait bound. A slot's *due time* is when its head has waited for `max_wait`, or, if that is earlier, when a batch must
-begin to meet the nearest deadline in its queue (but no earlier than the head's arrival). An overdue slot is served
+Wait bound. A slot's *due time* is when its head has waited for `max_wait`, or, if that is earlier, the last time at
+which another slot's batch may begin if the nearest deadline in its own queue is to be met after it (but no earlier than
+the head's arrival). An overdue slot is served
 before any that isn't overdue, overdue slots in the order of their due times. Only the turn in progress may come before:
 it lasts until its slot has no rows left or has used it up.
 
@@ -28,7 +29,7 @@ from typing import Generic
 
 from adaptermux_server.scheduler.costs import CostModel
 from adaptermux_server.scheduler.packing import pack
-from adaptermux_server.scheduler.queue import Item, Queues, SlotQueue
+from adaptermux_server.scheduler.queue import Item, Queues
 from adaptermux_server.scheduler.settings import SchedulerSettings
 from adaptermux_server.types import BASE_SLOT
 
@@ -129,28 +130,34 @@ class Policy(Generic[Item]):
             if share.credit_seconds > 0:
                 return served
             share.lost_place_at = now
-        due = {slot: self._due(slot, self.queues[slot]) for slot in self.queues}
+        another = self._costs.traversal_seconds + max(map(self._batch_seconds, self.queues))
+        due = {slot: self._due(slot, another) for slot in self.queues}
         slot = min(self._candidates(due, now), key=due.__getitem__)
         self._served_slot = slot
         share = self._share(slot)
         share.credit_seconds = min(share.credit_seconds, self._turn_seconds(slot, self.queues))
         return slot
 
-    def _due(self, slot: int, queue: SlotQueue[Item]) -> float:
-        """When a slot becomes overdue."""
-        share = self._share(slot)
+    def _due(self, slot: int, another_seconds: float) -> float:
+        """When a slot becomes overdue; `another_seconds`: what a batch of another slot may take before its own."""
+        share, queue = self._share(slot), self.queues[slot]
         arrival = queue.head.enqueued_at
         if share.lost_place_at > arrival:
             return share.lost_place_at + share.max_wait_seconds
-        num_tokens = min(queue.num_tokens, self._settings.max_batch_tokens)
-        latest_start = queue.earliest_deadline - self._traversal_seconds(slot) - self._costs.batch(num_tokens)
+        own_seconds = self._traversal_seconds(slot) + self._batch_seconds(slot)
+        latest_start = queue.earliest_deadline - own_seconds - another_seconds
         return max(arrival, min(arrival + share.max_wait_seconds, latest_start))
+
+    def _batch_seconds(self, slot: int) -> float:
+        """What the slot's next batch is expected to take."""
+        return self._costs.batch(min(self.queues[slot].num_tokens, self._settings.max_batch_tokens))
 
     def _candidates(self, due: Mapping[int, float], now: float) -> Collection[int]:
         """The slots of which the one that is due first comes next."""
         overdue = {slot for slot in due if due[slot] <= now}
         if not overdue:
-            return self.resident_slots & due.keys() or due.keys()
+            # Most work for one traversal: small backlogs grow until they are worth one, or overdue.
+            return self.resident_slots & due.keys() or {max(due, key=lambda slot: self.queues[slot].num_tokens)}
         self._begin_round()
         entitled = {slot for slot in due if self._share(slot).credit_seconds > 0}
         return entitled & overdue or entitled & self.resident_slots or entitled

@@ -12,7 +12,7 @@ class SchedulerSettings:
     max_batch_rows: int = 32
     max_batch_tokens: int = 4096
     """Padded: longest row × rows."""
-    max_wait_seconds: float = 0.5
+    max_wait_seconds: float = 1.0
     """A slot's rows are overdue after this time, unless the slot has a bound of its own."""
     max_turn_seconds: float = 0.5
     """Compute that a slot of the greatest weight gets in one turn while other slots wait."""
