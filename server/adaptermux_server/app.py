@@ -89,7 +89,8 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
         limits = {"max_message_bytes": settings.max_message_bytes, "max_pending_rpcs": settings.max_pending_rpcs}
         data = data_listener(infer, settings.address, **limits)
         control = admin_listener(admin, settings.admin_address, **limits)
-        addresses = [await _listen(listener, stack) for listener in (data, control)]
+        stack.push_async_callback(_stop, (data, control))
+        addresses = [await listener.start() for listener in (data, control)]
         await _load_first(settings, lifecycle)
         stack.push_async_callback(_drain, (data, control), scheduler, settings.drain_seconds)
         for listener in (data, control):
@@ -167,10 +168,9 @@ def _text_pool(settings: ServerSettings, stack: AsyncExitStack) -> ThreadPoolExe
     return pool
 
 
-async def _listen(listener: Listener, stack: AsyncExitStack) -> str:
-    address = await listener.start()
-    stack.push_async_callback(listener.stop, _LAST_WORDS_SECONDS)
-    return address
+async def _stop(listeners: tuple[Listener, ...]) -> None:
+    # Together: a client that holds a stream open on each would else be waited for twice.
+    await asyncio.gather(*(listener.stop(_LAST_WORDS_SECONDS) for listener in listeners))
 
 
 async def _load_first(settings: ServerSettings, lifecycle: Lifecycle) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -79,19 +80,31 @@ def _settings(given: dict[str, Any]) -> ServerSettings:
 
 
 def _configure_logging(settings: ServerSettings) -> None:
-    logging.basicConfig(level=_LEVELS[settings.log_level], format="%(levelname)s %(name)s %(message)s")
+    """One form for all lines on stderr, those of libraries and their warnings too."""
     # A rich traceback shows all locals: callers' texts, and tensors that take seconds to print on the event loop.
     console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-    renderer = structlog.processors.JSONRenderer() if settings.log_format == "json" else console
+    as_json: list[structlog.types.Processor] = [
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    ]
+    rendering: list[structlog.types.Processor] = as_json if settings.log_format == "json" else [console]
+    common: list[structlog.types.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper("iso", utc=True),
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *common],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    logging.basicConfig(level=_LEVELS[settings.log_level], handlers=[handler])
+    logging.captureWarnings(True)
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper("iso", utc=True),
-            *([structlog.processors.format_exc_info] if settings.log_format == "json" else []),
-            renderer,
-        ],
+        processors=[*common, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.log_level]),
-        logger_factory=structlog.WriteLoggerFactory(typer.get_text_stream("stderr")),
+        logger_factory=structlog.stdlib.LoggerFactory(),
     )
 
 

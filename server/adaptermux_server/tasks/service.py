@@ -4,7 +4,7 @@ Every RPC of inference is a case of `analyze`: some tasks (adapter and options) 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from adaptermux_server.errors import AdapterRequiredError, InvalidRequestError, 
 from adaptermux_server.tasks.answer import answer_result
 from adaptermux_server.tasks.classify import classification
 from adaptermux_server.tasks.embed import embedding
-from adaptermux_server.tasks.inputs import Input, TextInput
+from adaptermux_server.tasks.inputs import Input, TextInput, WordsInput
 from adaptermux_server.tasks.options import (
     DEFAULT_OPTIONS,
     RPC_OF_TASK,
@@ -32,6 +32,9 @@ from adaptermux_server.tasks.tokenizing import Encoded, Tokenizing
 from adaptermux_server.types import BASE_SLOT, Deadline, Row, RowAnswer, Task, Values
 
 _T = TypeVar("_T")
+
+# Some 200 tokens, which take well under a millisecond.
+_SMALL_CALL_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,11 @@ class RowQueue(Protocol):
 
 
 class InferenceService:
-    """Answers calls. Owned by the event loop; tokenising and post-processing run in a pool of threads."""
+    """Answers calls. Owned by the event loop; tokenising and post-processing run beside it in a pool of threads.
+
+    A small call is not worth two changes of the thread, each of which may wait for the engine thread to let go of the
+    interpreter: it is tokenised and post-processed at once.
+    """
 
     def __init__(
         self, registry: AdapterRegistry, queue: RowQueue, tokenizing: Tokenizing, pool: ThreadPoolExecutor
@@ -110,18 +117,20 @@ class InferenceService:
         """
         with ExitStack() as leases:
             targets = [self._target(task, call, leases) for task in call.tasks]
-            encoded = await self._in_pool(lambda: self._encode(call, targets))
+            small = len(call.tasks) * _num_characters(call.inputs) <= _SMALL_CALL_CHARACTERS
+            encoded = await self._beside(lambda: self._encode(call, targets), small)
             rows = [[_row(item, target, deadline) for item in encoded[target.takes_context]] for target in targets]
             answers = await self._compute(rows)
             for target, answered in zip(targets, answers, strict=True):
                 if target.served is not None:
                     target.served.num_rows_answered += len(answered)
-            results = await self._in_pool(lambda: _finish(targets, encoded, answers))
+            results = await self._beside(lambda: _finish(targets, encoded, answers), small)
         return _analyzed(targets, results, [answer for answered in answers for answer in answered])
 
     async def tokenize(self, inputs: Sequence[Input]) -> list[Encoded]:
         """Encode inputs whole."""
-        return await self._in_pool(lambda: [self._tokenizing.encode_whole(item) for item in inputs])
+        small = _num_characters(inputs) <= _SMALL_CALL_CHARACTERS
+        return await self._beside(lambda: [self._tokenizing.encode_whole(item) for item in inputs], small)
 
     def _target(self, task: TaskRequest, call: AnalyzeCall, leases: ExitStack) -> _Target:
         if not task.adapter:
@@ -153,8 +162,15 @@ class InferenceService:
                 future.cancel()
         return [[row.future.result() for row in group] for group in rows]
 
-    def _in_pool(self, work: Callable[[], _T]) -> Awaitable[_T]:
-        return asyncio.get_running_loop().run_in_executor(self._pool, work)
+    async def _beside(self, work: Callable[[], _T], small: bool) -> _T:
+        return work() if small else await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+def _num_characters(inputs: Sequence[Input]) -> int:
+    return sum(
+        sum(map(len, item.words)) if isinstance(item, WordsInput) else len(item.text) + len(item.pair or "")
+        for item in inputs
+    )
 
 
 def _check_pairs(task: Task, options: Options, inputs: Sequence[Input]) -> None:
