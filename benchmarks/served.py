@@ -159,7 +159,7 @@ async def _grouping(mux: Server) -> dict[str, float]:
         status = await stub.GetServerStatus(GetServerStatusRequest(), timeout=_CALL_SECONDS)
     return {
         "mux_rows_per_batch": status.mean_batch_rows,
-        "mux_rows_per_traversal": status.rows.answered / status.num_traversals,
+        "mux_rows_per_traversal": status.rows.answered / max(1, status.num_traversals),
     }
 
 

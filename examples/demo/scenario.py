@@ -26,7 +26,7 @@ TASKS: dict[str, AnalyzeTask] = {
     "spam": ClassifyTask("spam"),
     "pos": TagTask("pos"),
     "chunk": TagTask("chunk", spans=True),
-    "parse": TagTask("parse", top_k=15),
+    "parse": TagTask("parse", top_k=12),
 }
 
 QUESTION = "What is the subject of bought?"

@@ -65,9 +65,8 @@ def analysis(console: Console, words: Sequence[str], tasks: Mapping[str, Analyze
 def answer(console: Console, question: str, context: str, result: AnswerResult) -> None:
     """Show an answer within its context."""
     best = result.answers[0]
-    text = Text(f"  {'qa':<10} {question}  ")
-    text.append(context[: best.start]).append(context[best.start : best.end], "bold reverse")
-    console.print(text.append(context[best.end :]))
+    console.print(Text.assemble(f"  {'qa':<10} ", (context, "italic")))
+    console.print(Text.assemble(f"  {'':<10} {question} → ", (best.text, "bold"), f" ({best.score:.2f})"))
 
 
 def traffic(console: Console, report: TrafficReport, late: str, leaving: str) -> None:
