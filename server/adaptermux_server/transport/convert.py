@@ -1,6 +1,7 @@
 """Results of the data plane to messages, field by field."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from google.protobuf import duration_pb2
 
@@ -9,6 +10,8 @@ from adaptermux_server.tasks import results
 from adaptermux_server.tasks.service import Analyzed, AnsweredBy
 from adaptermux_server.tasks.tokenizing import Encoded
 from adaptermux_server.types import ModelInfo, ProblemType, Task
+
+_Response = TypeVar("_Response")
 
 TASKS = {
     Task.SEQUENCE_CLASSIFICATION: types_pb2.TASK_SEQUENCE_CLASSIFICATION,
@@ -96,6 +99,17 @@ def analysis(result: results.Result, answered_by: AnsweredBy | None) -> infer_pb
             return infer_pb2.Analysis(adapter=adapter, answer=answer_result(result))
         case results.Embedding():
             return infer_pb2.Analysis(adapter=adapter, embedding=embedding(result))
+
+
+def one_task_response(
+    kind: Callable[..., _Response], analyzed: Analyzed, convert_one: Callable[[Any], Any]
+) -> _Response:
+    """Convert the answer to a call of one task: a response of `kind`, its results made by `convert_one`."""
+    return kind(
+        results=[convert_one(row[0]) for row in analyzed.results],
+        adapter=adapter_ref(analyzed.answered_by[0]),
+        timings=timings(analyzed),
+    )
 
 
 def analyze_response(analyzed: Analyzed) -> infer_pb2.AnalyzeResponse:

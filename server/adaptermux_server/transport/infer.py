@@ -30,41 +30,25 @@ class InferServicer(infer_pb2_grpc.InferServicer):
     async def Classify(self, request: infer_pb2.ClassifyRequest, context: Context) -> infer_pb2.ClassifyResponse:
         """See infer.proto."""
         analyzed = await self._analyze(checks.check_classify(request), context)
-        return infer_pb2.ClassifyResponse(
-            results=[convert.analysis(row[0], None).classification for row in analyzed.results],
-            adapter=convert.adapter_ref(analyzed.answered_by[0]),
-            timings=convert.timings(analyzed),
-        )
+        return convert.one_task_response(infer_pb2.ClassifyResponse, analyzed, convert.classification)
 
     @unary
     async def TagTokens(self, request: infer_pb2.TagTokensRequest, context: Context) -> infer_pb2.TagTokensResponse:
         """See infer.proto."""
         analyzed = await self._analyze(checks.check_tag_tokens(request), context)
-        return infer_pb2.TagTokensResponse(
-            results=[convert.analysis(row[0], None).tags for row in analyzed.results],
-            adapter=convert.adapter_ref(analyzed.answered_by[0]),
-            timings=convert.timings(analyzed),
-        )
+        return convert.one_task_response(infer_pb2.TagTokensResponse, analyzed, convert.tagged_sequence)
 
     @unary
     async def Answer(self, request: infer_pb2.AnswerRequest, context: Context) -> infer_pb2.AnswerResponse:
         """See infer.proto."""
         analyzed = await self._analyze(checks.check_answer(request), context)
-        return infer_pb2.AnswerResponse(
-            results=[convert.analysis(row[0], None).answer for row in analyzed.results],
-            adapter=convert.adapter_ref(analyzed.answered_by[0]),
-            timings=convert.timings(analyzed),
-        )
+        return convert.one_task_response(infer_pb2.AnswerResponse, analyzed, convert.answer_result)
 
     @unary
     async def Embed(self, request: infer_pb2.EmbedRequest, context: Context) -> infer_pb2.EmbedResponse:
         """See infer.proto."""
         analyzed = await self._analyze(checks.check_embed(request), context)
-        return infer_pb2.EmbedResponse(
-            results=[convert.analysis(row[0], None).embedding for row in analyzed.results],
-            adapter=convert.adapter_ref(analyzed.answered_by[0]),
-            timings=convert.timings(analyzed),
-        )
+        return convert.one_task_response(infer_pb2.EmbedResponse, analyzed, convert.embedding)
 
     @unary
     async def Analyze(self, request: infer_pb2.AnalyzeRequest, context: Context) -> infer_pb2.AnalyzeResponse:
