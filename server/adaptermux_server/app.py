@@ -4,10 +4,11 @@ import asyncio
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 
 import psutil
@@ -29,11 +30,13 @@ from adaptermux_server.transport.admin import AdapterAdminServicer
 from adaptermux_server.transport.admin_convert import ServerPicture
 from adaptermux_server.transport.infer import InferServicer
 from adaptermux_server.transport.listeners import Listener, admin_listener, data_listener
-from adaptermux_server.types import ModelInfo
+from adaptermux_server.types import ModelInfo, SchedulerStatus
 
 _LIBRARIES = ("grpcio", "peft", "protobuf", "tokenizers", "torch", "transformers")
 # Streams and answers that are being sent when the queue has drained already.
 _LAST_WORDS_SECONDS = 5.0
+
+_SCRAPE_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -144,7 +147,7 @@ def _lifecycle(settings: ServerSettings, registry: AdapterRegistry, engine: Engi
 
 def _metrics(settings: ServerSettings, scheduler: Scheduler, stack: AsyncExitStack) -> RpcMetrics:
     registry = CollectorRegistry()
-    registry.register(SchedulerCollector(scheduler.status))
+    registry.register(SchedulerCollector(_readable_from_any_thread(scheduler)))
     if settings.metrics_address is not None:
         _serve_metrics(settings.metrics_address, registry, stack)
     return RpcMetrics(registry)
@@ -160,6 +163,16 @@ def _serve_metrics(address: str, registry: CollectorRegistry, stack: AsyncExitSt
     stack.callback(thread.join)
     stack.callback(server.server_close)
     stack.callback(server.shutdown)
+
+
+def _readable_from_any_thread(scheduler: Scheduler) -> Callable[[], SchedulerStatus]:
+    """Scrapes come in threads of their own, and the scheduler belongs to the event loop."""
+    loop = asyncio.get_running_loop()
+
+    async def read() -> SchedulerStatus:
+        return scheduler.status()
+
+    return lambda: asyncio.run_coroutine_threadsafe(read(), loop).result(_SCRAPE_SECONDS)
 
 
 def _text_pool(settings: ServerSettings, stack: AsyncExitStack) -> ThreadPoolExecutor:
@@ -197,5 +210,10 @@ def _picture(start_time: float, registry: AdapterRegistry, scheduler: Scheduler,
         base_bytes=memory.base_bytes,
         adapter_bytes=memory.adapter_bytes,
         resident_bytes=psutil.Process().memory_info().rss,
-        library_versions={name: version(name) for name in _LIBRARIES},
+        library_versions=_versions(),
     )
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _LIBRARIES}

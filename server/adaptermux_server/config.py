@@ -42,7 +42,7 @@ class ServerSettings(BaseSettings):
 
     max_batch_rows: int = Field(default=32, ge=1, le=4096)
     max_batch_tokens: int = Field(default=4096, ge=16)
-    """Longest row × rows of one batch of two rows or more."""
+    """Of one batch without padding; of one forward with it: longest row × rows."""
     max_wait_seconds: float = Field(default=1.0, gt=0, le=3600)
     """How long an adapter's oldest row waits before its adapter is given precedence."""
     max_queued_rows: int = Field(default=8192, ge=1)

@@ -188,7 +188,9 @@ class LoadAdapterRequest(google.protobuf.message.Message):
     validate_only: builtins.bool
     """Whether to check everything and load nothing. The response then tells what a load would give, in state UNLOADED."""
     return_immediately: builtins.bool
-    """Whether to return at once, in state LOADING (or READY if nothing is to be done). Poll `GetAdapter` for the end."""
+    """Whether to return at once: in state LOADING, or READY with the earlier revision while that still serves. Poll
+    `GetAdapter` until the state isn't LOADING, and compare `revision` and `error`.
+    """
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Names of the labels in the order of the logits. Empty: `id2label` of the adapter's `config.json`, else LABEL_0…
@@ -436,7 +438,7 @@ class RowCounts(google.protobuf.message.Message):
     failed: builtins.int
     """Answered with an error by the engine."""
     cancelled: builtins.int
-    """Cancelled by their callers, or aborted by a forced unload, before their batch."""
+    """Cancelled by their callers, before their batch or during it, or dropped by a forced unload or the end of the server."""
     expired: builtins.int
     """Given up without a forward because their deadline had passed or couldn't be met."""
     rejected: builtins.int

@@ -6,6 +6,7 @@ can leave an adapter half loaded. Steps that can fail come first; the one that m
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -260,6 +261,10 @@ class Lifecycle:
             _log.info("a change of adapters failed: %s", error)
         elif error is not None:
             _log.error("a change of adapters failed unexpectedly", exc_info=error)
+        while error is not None:
+            # The registry keeps the error; its frames would keep the checkpoint's tensors.
+            traceback.clear_frames(error.__traceback__)
+            error = error.__cause__ or error.__context__
 
 
 def _key(checkpoint: Checkpoint, options: LoadOptions) -> RevisionKey:

@@ -11,7 +11,7 @@ class SchedulerSettings:
 
     max_batch_rows: int = 32
     max_batch_tokens: int = 4096
-    """Padded: longest row × rows."""
+    """Of a batch, without padding; of one forward, with it: longest row × rows."""
     max_wait_seconds: float = 1.0
     """A slot's rows are overdue after this time, unless the slot has a bound of its own."""
     max_turn_seconds: float = 0.5

@@ -33,8 +33,10 @@ from adaptermux_server.types import BASE_SLOT, Deadline, Row, RowAnswer, Task, V
 
 _T = TypeVar("_T")
 
-# Some 200 tokens, which take well under a millisecond.
-_SMALL_CALL_CHARACTERS = 1000
+# In characters: some 200 tokens, which take well under a millisecond. What an input costs beside its characters counts
+# as so many more.
+_SMALL_CALL_WORK = 1000
+_INPUT_WORK = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class InferenceService:
         """
         with ExitStack() as leases:
             targets = [self._target(task, call, leases) for task in call.tasks]
-            small = len(call.tasks) * _num_characters(call.inputs) <= _SMALL_CALL_CHARACTERS
+            small = len(call.tasks) * _work_of(call.inputs) <= _SMALL_CALL_WORK
             encoded = await self._beside(lambda: self._encode(call, targets), small)
             rows = [[_row(item, target, deadline) for item in encoded[target.takes_context]] for target in targets]
             answers = await self._compute(rows)
@@ -129,7 +131,7 @@ class InferenceService:
 
     async def tokenize(self, inputs: Sequence[Input]) -> list[Encoded]:
         """Encode inputs whole."""
-        small = _num_characters(inputs) <= _SMALL_CALL_CHARACTERS
+        small = _work_of(inputs) <= _SMALL_CALL_WORK
         return await self._beside(lambda: [self._tokenizing.encode_whole(item) for item in inputs], small)
 
     def _target(self, task: TaskRequest, call: AnalyzeCall, leases: ExitStack) -> _Target:
@@ -166,8 +168,8 @@ class InferenceService:
         return work() if small else await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
 
-def _num_characters(inputs: Sequence[Input]) -> int:
-    return sum(
+def _work_of(inputs: Sequence[Input]) -> int:
+    return _INPUT_WORK * len(inputs) + sum(
         sum(map(len, item.words)) if isinstance(item, WordsInput) else len(item.text) + len(item.pair or "")
         for item in inputs
     )

@@ -85,7 +85,7 @@ class Tokenizing:
             raw = _encode(backend, item)
         except Exception as error:  # the library raises a bare Exception where the first text alone is too long
             text = f"the question alone has more tokens than the model takes ({self.max_tokens}): shorten it"
-            raise InvalidRequestError((f"inputs[{index}].question", text)) from error
+            raise InvalidRequestError((f"inputs[{index}]", text)) from error
         return self._encoded(item, raw, truncated=True)
 
     def _encoded(self, item: Input, raw: RawEncoding, *, truncated: bool) -> Encoded:

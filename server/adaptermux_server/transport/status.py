@@ -37,6 +37,7 @@ _MAX_DETAIL_BYTES = 4096
 _MAX_TEXT_CHARACTERS = 1000
 _MAX_VALUE_CHARACTERS = 256
 _MAX_VIOLATIONS = 8
+_INCIDENT_ATTRIBUTE = "adaptermux_incident"
 
 _log = structlog.get_logger(__name__)
 
@@ -61,8 +62,12 @@ def _code_of(error: BaseException) -> grpc.StatusCode | None:
 
 
 def _incident(error: BaseException) -> status_pb2.Status:
-    incident = secrets.token_hex(6)
-    _log.error("unexpected failure", incident=incident, exc_info=error)
+    # A failure that is kept and shown again, such as that of a load, stays the same incident and is logged once.
+    incident = getattr(error, _INCIDENT_ATTRIBUTE, None)
+    if incident is None:
+        incident = secrets.token_hex(6)
+        setattr(error, _INCIDENT_ATTRIBUTE, incident)
+        _log.error("unexpected failure", incident=incident, exc_info=error)
     message = f"internal error; the server's log has the cause under incident {incident}"
     info = _error_info("INTERNAL", {"incident": incident})
     return status_pb2.Status(code=grpc.StatusCode.INTERNAL.value[0], message=message, details=[info])
