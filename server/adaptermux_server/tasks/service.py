@@ -109,8 +109,10 @@ class InferenceService:
     ) -> None:
         self._registry, self._queue, self._tokenizing, self._pool = registry, queue, tokenizing, pool
 
-    async def analyze(self, call: AnalyzeCall, deadline: Deadline) -> Analyzed:
+    async def analyze(self, call: AnalyzeCall, deadline: Deadline, finish: Callable[[Analyzed], _T]) -> _T:
         """Ask every task about every input; the answer is whole, or there is none.
+
+        `finish` makes what the caller wants of it, for a large call beside the event loop.
 
         Raises:
             InvalidRequestError, InputTooLongError: an input doesn't fit.
@@ -126,13 +128,12 @@ class InferenceService:
             for target, answered in zip(targets, answers, strict=True):
                 if target.served is not None:
                     target.served.num_rows_answered += len(answered)
-            results = await self._beside(lambda: _finish(targets, encoded, answers), small)
-        return _analyzed(targets, results, [answer for answered in answers for answer in answered])
+            return await self._beside(lambda: finish(_analyzed(targets, encoded, answers)), small)
 
-    async def tokenize(self, inputs: Sequence[Input]) -> list[Encoded]:
-        """Encode inputs whole."""
+    async def tokenize(self, inputs: Sequence[Input], finish: Callable[[list[Encoded]], _T]) -> _T:
+        """Encode inputs whole; `finish` as for `analyze`."""
         small = _work_of(inputs) <= _SMALL_CALL_WORK
-        return await self._beside(lambda: [self._tokenizing.encode_whole(item) for item in inputs], small)
+        return await self._beside(lambda: finish([self._tokenizing.encode_whole(item) for item in inputs]), small)
 
     def _target(self, task: TaskRequest, call: AnalyzeCall, leases: ExitStack) -> _Target:
         if not task.adapter:
@@ -197,7 +198,7 @@ def _row(encoded: Encoded, target: _Target, deadline: Deadline) -> Row:
     )
 
 
-def _finish(
+def _results(
     targets: Sequence[_Target], encoded: dict[bool, list[Encoded]], answers: Sequence[Sequence[RowAnswer]]
 ) -> tuple[tuple[Result, ...], ...]:
     by_task = [
@@ -221,12 +222,13 @@ def _result(target: _Target, encoded: Encoded, values: Values) -> Result:
 
 
 def _analyzed(
-    targets: Sequence[_Target], results: tuple[tuple[Result, ...], ...], answers: Sequence[RowAnswer]
+    targets: Sequence[_Target], encoded: dict[bool, list[Encoded]], answers: Sequence[Sequence[RowAnswer]]
 ) -> Analyzed:
-    batches = {id(answer.batch): answer.batch for answer in answers}
+    flat = [answer for answered in answers for answer in answered]
+    batches = {id(answer.batch): answer.batch for answer in flat}
     return Analyzed(
-        results=results,
+        results=_results(targets, encoded, answers),
         answered_by=tuple(AnsweredBy(t.served.id, t.served.revision) if t.served else None for t in targets),
-        queue_seconds=max(answer.queue_seconds for answer in answers),
+        queue_seconds=max(answer.queue_seconds for answer in flat),
         compute_seconds=sum(batch.compute_seconds for batch in batches.values()),
     )

@@ -102,10 +102,10 @@ def analysis(result: results.Result, answered_by: AnsweredBy | None) -> infer_pb
 
 
 def one_task_response(
-    kind: Callable[..., _Response], analyzed: Analyzed, convert_one: Callable[[Any], Any]
-) -> _Response:
-    """Convert the answer to a call of one task: a response of `kind`, its results made by `convert_one`."""
-    return kind(
+    kind: Callable[..., _Response], convert_one: Callable[[Any], Any]
+) -> Callable[[Analyzed], _Response]:
+    """The conversion of the answer to a call of one task: a response of `kind`, its results made by `convert_one`."""
+    return lambda analyzed: kind(
         results=[convert_one(row[0]) for row in analyzed.results],
         adapter=adapter_ref(analyzed.answered_by[0]),
         timings=timings(analyzed),

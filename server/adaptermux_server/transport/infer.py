@@ -1,6 +1,8 @@
 """Service `Infer`: each handler checks the request, delegates, and converts the answer."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import TypeVar
 
 from adaptermux.v1 import infer_pb2, infer_pb2_grpc
 from adaptermux_server.metrics import RpcMetrics
@@ -11,6 +13,7 @@ from adaptermux_server.transport.stream import RequestStream
 from adaptermux_server.types import ModelInfo
 
 SERVICE_NAME = infer_pb2.DESCRIPTOR.services_by_name["Infer"].full_name
+_Response = TypeVar("_Response")
 _RPCS = [method.name for method in infer_pb2.DESCRIPTOR.services_by_name["Infer"].methods]
 
 
@@ -29,31 +32,31 @@ class InferServicer(infer_pb2_grpc.InferServicer):
     @unary
     async def Classify(self, request: infer_pb2.ClassifyRequest, context: Context) -> infer_pb2.ClassifyResponse:
         """See infer.proto."""
-        analyzed = await self._analyze(checks.check_classify(request), context)
-        return convert.one_task_response(infer_pb2.ClassifyResponse, analyzed, convert.classification)
+        finish = convert.one_task_response(infer_pb2.ClassifyResponse, convert.classification)
+        return await self._analyze(checks.check_classify(request), context, finish)
 
     @unary
     async def TagTokens(self, request: infer_pb2.TagTokensRequest, context: Context) -> infer_pb2.TagTokensResponse:
         """See infer.proto."""
-        analyzed = await self._analyze(checks.check_tag_tokens(request), context)
-        return convert.one_task_response(infer_pb2.TagTokensResponse, analyzed, convert.tagged_sequence)
+        finish = convert.one_task_response(infer_pb2.TagTokensResponse, convert.tagged_sequence)
+        return await self._analyze(checks.check_tag_tokens(request), context, finish)
 
     @unary
     async def Answer(self, request: infer_pb2.AnswerRequest, context: Context) -> infer_pb2.AnswerResponse:
         """See infer.proto."""
-        analyzed = await self._analyze(checks.check_answer(request), context)
-        return convert.one_task_response(infer_pb2.AnswerResponse, analyzed, convert.answer_result)
+        finish = convert.one_task_response(infer_pb2.AnswerResponse, convert.answer_result)
+        return await self._analyze(checks.check_answer(request), context, finish)
 
     @unary
     async def Embed(self, request: infer_pb2.EmbedRequest, context: Context) -> infer_pb2.EmbedResponse:
         """See infer.proto."""
-        analyzed = await self._analyze(checks.check_embed(request), context)
-        return convert.one_task_response(infer_pb2.EmbedResponse, analyzed, convert.embedding)
+        finish = convert.one_task_response(infer_pb2.EmbedResponse, convert.embedding)
+        return await self._analyze(checks.check_embed(request), context, finish)
 
     @unary
     async def Analyze(self, request: infer_pb2.AnalyzeRequest, context: Context) -> infer_pb2.AnalyzeResponse:
         """See infer.proto."""
-        return convert.analyze_response(await self._analyze(checks.check_analyze(request), context))
+        return await self._analyze(checks.check_analyze(request), context, convert.analyze_response)
 
     async def StreamAnalyze(
         self, request_iterator: AsyncIterator[infer_pb2.StreamAnalyzeRequest], context: Context
@@ -66,14 +69,14 @@ class InferServicer(infer_pb2_grpc.InferServicer):
     @unary
     async def Tokenize(self, request: infer_pb2.TokenizeRequest, context: Context) -> infer_pb2.TokenizeResponse:
         """See infer.proto."""
-        encoded = await self._service.tokenize(checks.check_inputs(request.inputs))
-        return convert.tokenize_response(encoded, self._model.max_tokens)
+        finish = partial(convert.tokenize_response, max_tokens=self._model.max_tokens)
+        return await self._service.tokenize(checks.check_inputs(request.inputs), finish)
 
     @unary
     async def GetModel(self, request: infer_pb2.GetModelRequest, context: Context) -> infer_pb2.GetModelResponse:
         """See infer.proto."""
         return convert.model_response(self._model, _RPCS)
 
-    async def _analyze(self, call: AnalyzeCall, context: Context) -> Analyzed:
+    async def _analyze(self, call: AnalyzeCall, context: Context, finish: Callable[[Analyzed], _Response]) -> _Response:
         checks.check_routing([task.adapter for task in call.tasks], context.invocation_metadata())
-        return await self._service.analyze(call, deadline_of(context))
+        return await self._service.analyze(call, deadline_of(context), finish)

@@ -67,8 +67,9 @@ class RequestStream:
             return
         self._unanswered.add(request_id)
         try:
-            analyzed = await self._service.analyze(self._checked_call(request.request), self._deadline)
-            response = _Response(request_id=request_id, response=convert.analyze_response(analyzed))
+            call = self._checked_call(request.request)
+            answer = await self._service.analyze(call, self._deadline, convert.analyze_response)
+            response = _Response(request_id=request_id, response=answer)
         except Exception as error:
             response = _Response(request_id=request_id, error=status_of(error))
         finally:
