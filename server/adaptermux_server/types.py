@@ -61,7 +61,7 @@ class AdapterState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A point in time (of the given monotonic clock) by which an answer is of use."""
+    """A point in time (of the given monotonic clock) by which an answer is of use; infinite: there is none."""
 
     at: float = math.inf
 
@@ -71,10 +71,6 @@ class Deadline:
         if seconds is None:
             return cls()
         return cls((time.monotonic() if now is None else now) + seconds)
-
-    def remaining(self, now: float) -> float:
-        """Seconds left at `now`; negative once it has passed, infinite where there is no deadline."""
-        return self.at - now
 
 
 @dataclass(frozen=True, slots=True)

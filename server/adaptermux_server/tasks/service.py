@@ -29,7 +29,7 @@ from adaptermux_server.tasks.options import (
 from adaptermux_server.tasks.results import Result
 from adaptermux_server.tasks.tag import tagged_sequence
 from adaptermux_server.tasks.tokenizing import Encoded, Tokenizing
-from adaptermux_server.types import BASE_SLOT, Deadline, Row, RowAnswer, Task, Values
+from adaptermux_server.types import BASE_SLOT, Deadline, Row, RowAnswer, Values
 
 _T = TypeVar("_T")
 
@@ -144,7 +144,7 @@ class InferenceService:
         options = task.options or DEFAULT_OPTIONS[served.spec.task]
         if not fits(options, served.spec.task):
             raise TaskMismatchError(served.id, served.spec.task, RPC_OF_TASK[served.spec.task])
-        _check_pairs(served.spec.task, options, call.inputs)
+        _check_pairs(options, call.inputs)
         return _Target(served, options)
 
     def _encode(self, call: AnalyzeCall, targets: Sequence[_Target]) -> dict[bool, list[Encoded]]:
@@ -176,13 +176,13 @@ def _work_of(inputs: Sequence[Input]) -> int:
     )
 
 
-def _check_pairs(task: Task, options: Options, inputs: Sequence[Input]) -> None:
+def _check_pairs(options: Options, inputs: Sequence[Input]) -> None:
     if isinstance(options, AnswerOptions):
         for index, item in enumerate(inputs):
             if not (isinstance(item, TextInput) and item.pair):
                 text = "question answering needs a pair: `text` is the question, `text_pair` the context"
                 raise InvalidRequestError((f"inputs[{index}]", text))
-    elif task is Task.TOKEN_CLASSIFICATION and isinstance(options, TagOptions):
+    elif isinstance(options, TagOptions):
         for index, item in enumerate(inputs):
             if isinstance(item, TextInput) and item.pair:
                 raise InvalidRequestError((f"inputs[{index}].text_pair", "tagging takes one text: leave it empty"))
