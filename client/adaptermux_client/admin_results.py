@@ -21,6 +21,17 @@ class AdapterState(StrEnum):
     FAILED = "FAILED"
 
 
+class Executor(StrEnum):
+    """What computes an adapter's rows."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    """Not known yet, or newer than this client."""
+    BANK = "BANK"
+    """Its rows share batches with those of other adapters, and never cost a traversal."""
+    SWITCH = "SWITCH"
+    """Each batch of it is its own, and may cost a traversal."""
+
+
 @dataclass(frozen=True, slots=True)
 class AdapterInfo:
     """An adapter as the server knows it."""
@@ -36,6 +47,7 @@ class AdapterInfo:
     rank: int
     """0 where the method has none."""
     target_modules: tuple[str, ...]
+    executor: Executor
     labels: tuple[str, ...]
     """In the order of the logits."""
     size_bytes: int
@@ -110,6 +122,10 @@ class ServerStatus:
     rows: RowCounts
     num_batches: int
     mean_batch_rows: float
+    mean_batch_adapters: float
+    """Different ones in a forward; the base model counts as one."""
+    forwards_by_kernel: Mapping[str, int]
+    """By how they added what adapters change, for example "uniform"; `num_batches` in all."""
     num_traversals: int
     num_traversals_in_arrival_order: int
     """What serving the same rows one by one as they came would have cost."""

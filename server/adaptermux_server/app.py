@@ -1,6 +1,7 @@
 """The server as a whole: built in order, closed in reverse; a failing close doesn't stop the rest."""
 
 import asyncio
+import gc
 import signal
 import time
 from collections import Counter
@@ -60,6 +61,8 @@ async def serve_until_signal(settings: ServerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running(settings):
+        # What is there now stays. The collector would else walk over all of it again and again: 190 ms each time.
+        gc.freeze()
         await stop.wait()
         _log.info("stopping")
     _log.info("stopped")
@@ -108,6 +111,7 @@ async def _engine(settings: ServerSettings, stack: AsyncExitStack) -> Engine:
         device=settings.device,
         dtype=settings.dtype,
         num_threads=settings.num_threads,
+        executor=settings.executor,
         adapters_per_tree=settings.adapters_per_tree,
     )
     try:

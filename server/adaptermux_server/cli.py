@@ -39,6 +39,9 @@ def serve(  # noqa: PLR0917 - typer makes options of parameters
     device: Annotated[str | None, typer.Option(help="Where to compute, as torch names it. [default: cpu]")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16. [default: float32]")] = None,
     num_threads: Annotated[int | None, typer.Option(help="Threads of one forward on the CPU.")] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="auto: adapters share batches where they can; switch: never. [default: auto]")
+    ] = None,
     adapters_per_tree: Annotated[
         int | None, typer.Option(help="Adapters that share a PEFT tree; 1: no traversals, more memory. [default: 16]")
     ] = None,

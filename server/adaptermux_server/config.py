@@ -35,6 +35,8 @@ class ServerSettings(BaseSettings):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     num_threads: int | None = Field(default=None, ge=1)
     """Threads of one forward on the CPU; None: as torch chooses."""
+    executor: Literal["auto", "switch"] = "auto"
+    """`auto`: adapters that fit the bank's form share batches, the others take turns; `switch`: all take turns."""
     adapters_per_tree: int = Field(default=16, ge=1, le=4096)
     """Adapters that share one PEFT module tree: a bound on the cost of a traversal and of a load."""
     num_text_workers: int = Field(default=2, ge=1, le=64)

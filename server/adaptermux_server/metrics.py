@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from adaptermux_server.types import SchedulerStatus
+from adaptermux_server.types import Kernel, SchedulerStatus
 
 _SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -47,9 +47,25 @@ class SchedulerCollector(Collector):
         yield GaugeMetricFamily("adaptermux_queued_rows", "Rows waiting", value=status.num_rows_queued)
         yield CounterMetricFamily("adaptermux_batches", "Forwards made", value=status.num_batches)
         yield CounterMetricFamily("adaptermux_batched_rows", "Rows in forwards", value=status.num_batched_rows)
+        yield CounterMetricFamily(
+            "adaptermux_batched_adapters",
+            "Different adapters in each forward, added up",
+            value=status.num_batched_adapters,
+        )
+        yield _forwards(status)
         yield CounterMetricFamily("adaptermux_traversals", "Traversals made", value=status.num_traversals)
         yield CounterMetricFamily(
             "adaptermux_arrival_order_traversals",
             "Traversals that serving row by row in the order of arrival would have made",
             value=status.num_traversals_in_arrival_order,
         )
+
+
+def _forwards(status: SchedulerStatus) -> Metric:
+    """All kernels from the start, so that a rate has a first value."""
+    forwards = CounterMetricFamily(
+        "adaptermux_forwards", "Forwards by how they added what adapters change", labels=["kernel"]
+    )
+    for kernel in Kernel:
+        forwards.add_metric([kernel.value], status.forwards_by_kernel.get(kernel, 0))
+    return forwards

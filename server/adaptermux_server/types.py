@@ -40,6 +40,30 @@ class ProblemType(Enum):
     REGRESSION = "regression"
 
 
+class ExecutorKind(Enum):
+    """What computes an adapter's rows."""
+
+    BANK = "bank"
+    """One forward holds rows of many adapters; nothing is ever switched."""
+    SWITCH = "switch"
+    """A PEFT module tree with one active adapter: for methods that don't fit the bank's form."""
+
+
+class Kernel(Enum):
+    """How a forward added what its adapters change."""
+
+    BASE = "base"
+    """Nothing to add: rows of the base model alone."""
+    UNIFORM = "uniform"
+    """All its adapted rows are of one adapter: plain matrix products."""
+    SEGMENTS = "segments"
+    """One adapter after the other, each with plain matrix products over its rows."""
+    GATHERED = "gathered"
+    """A copy of its adapter's weights for each row, then batched products."""
+    SWITCH = "switch"
+    """By a PEFT module tree."""
+
+
 class Pooling(Enum):
     """How the last hidden states of a row become one vector; padding never takes part."""
 
@@ -89,6 +113,7 @@ class AdapterSpec:
     """Names within the base model, sorted."""
     size_bytes: int
     """Of the adapter's tensors in memory."""
+    executor: ExecutorKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +159,21 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class BatchPlan:
-    """What the engine computes in one go: rows of one slot, in the order in which their values are wanted.
+    """What the engine computes in one go: rows in the order in which their values are wanted.
 
-    Rows of like length share a forward, so that little is padded; each row is in exactly one.
+    Rows of slots in the bank, and of the base, may stand side by side; those of a slot outside of it are alone. Rows of
+    like length share a forward, so that little is padded; each row is in exactly one.
     """
 
-    slot: int
     rows: tuple[Row, ...]
     forwards: tuple[tuple[int, ...], ...]
     """Positions in `rows`, by forward."""
 
     @classmethod
-    def at_once(cls, slot: int, rows: Iterable[Row]) -> "BatchPlan":
+    def at_once(cls, rows: Iterable[Row]) -> "BatchPlan":
         """A plan of a single forward."""
         rows = tuple(rows)
-        return cls(slot, rows, (tuple(range(len(rows))),))
+        return cls(rows, (tuple(range(len(rows))),))
 
     @property
     def num_padded_tokens(self) -> int:
@@ -163,12 +188,14 @@ class BatchResult:
     values: tuple[Values, ...]
     """One for each row of the plan, in order."""
     num_traversals: int
-    """Walks over the model that were needed to activate the slot: 0 or 1."""
+    """Walks over the model that were needed to activate a slot: 0 or 1, and 0 in the bank."""
     traversal_seconds: float
     compute_seconds: float
     """The forwards with their heads, traversal not included."""
     resident_slots: frozenset[int]
-    """Slots that would need no traversal now (BASE_SLOT is always among them)."""
+    """Slots outside of the bank that would need no traversal now, and BASE_SLOT."""
+    kernels: tuple[Kernel, ...]
+    """One for each forward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +262,9 @@ class SchedulerStatus:
     num_batched_rows: int
     num_traversals: int
     num_traversals_in_arrival_order: int
+    num_batched_adapters: int
+    """Different slots in each forward, added up over the forwards."""
+    forwards_by_kernel: Mapping[Kernel, int]
     costs: CostEstimates
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from adaptermux_server.adapters.checkpoint import Checkpoint
-from adaptermux_server.types import AdapterSpec, ProblemType
+from adaptermux_server.types import AdapterSpec, ExecutorKind, ProblemType
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Gate:
 class FakeModelHost:
     """A model whose slots are a dict; `failures` maps the name of a step to what it raises."""
 
+    executor: ExecutorKind = ExecutorKind.BANK
     slots: dict[int, FakePrepared] = field(default_factory=dict)
     failures: dict[str, Exception] = field(default_factory=dict)
     gates: Mapping[str, Gate] = field(
@@ -54,6 +55,7 @@ class FakeModelHost:
             rank=2,
             target_modules=("query",),
             size_bytes=checkpoint.num_bytes,
+            executor=self.executor,
         )
         return FakePrepared(spec)
 
@@ -76,11 +78,13 @@ class FakeModelHost:
 class FakeQueueHost:
     """A queue that knows its slots' settings and what was failed."""
 
-    slots: dict[int, tuple[str, float, float | None]] = field(default_factory=dict)
+    slots: dict[int, tuple[str, float, float | None, ExecutorKind]] = field(default_factory=dict)
     failed: list[tuple[int, Exception]] = field(default_factory=list)
 
-    def configure_slot(self, slot: int, *, label: str, weight: float, max_wait_seconds: float | None) -> None:
-        self.slots[slot] = (label, weight, max_wait_seconds)
+    def configure_slot(
+        self, slot: int, *, label: str, weight: float, max_wait_seconds: float | None, executor: ExecutorKind
+    ) -> None:
+        self.slots[slot] = (label, weight, max_wait_seconds, executor)
 
     def fail_slot(self, slot: int, error: Exception) -> int:
         self.failed.append((slot, error))

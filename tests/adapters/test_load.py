@@ -16,13 +16,14 @@ from adaptermux_server.errors import (
     SourceForbiddenError,
     SourceInvalidError,
 )
-from adaptermux_server.types import AdapterState, ProblemType
+from adaptermux_server.types import AdapterState, ExecutorKind, ProblemType
 from tests.adapters.builders import LORA_CONFIG, write_adapter
 from tests.adapters.rig import BROKEN, Rig, until_settled
 
 
 async def test_a_loaded_adapter_is_ready_in_a_slot_of_its_own(rig: Rig) -> None:
     record = await rig.load("x", "a", weight=2.0)
+    rig.model.executor = ExecutorKind.SWITCH
     await rig.load("y", "b", max_wait_seconds=3.0)
 
     assert (
@@ -34,7 +35,7 @@ async def test_a_loaded_adapter_is_ready_in_a_slot_of_its_own(rig: Rig) -> None:
     ) == (AdapterState.READY, 100.0, None, 2.0, 0.25)
     assert record.spec is not None
     assert record.spec == rig.model.slots[1].spec
-    assert rig.queue.slots == {1: ("x", 2.0, 0.25), 2: ("y", 1.0, 3.0)}
+    assert rig.queue.slots == {1: ("x", 2.0, 0.25, ExecutorKind.BANK), 2: ("y", 1.0, 3.0, ExecutorKind.SWITCH)}
 
 
 async def test_labels_and_problem_type_of_the_load_come_before_those_of_the_files(rig: Rig) -> None:
@@ -76,7 +77,7 @@ async def test_loading_the_same_content_again_only_updates_the_options(rig: Rig)
     again = await rig.load(weight=5.0, max_wait_seconds=1.0)
 
     assert (first.revision, 100.0, 5.0, 1.0) == (again.revision, again.load_time, again.weight, again.max_wait_seconds)
-    assert rig.queue.slots == {1: ("x", 5.0, 1.0)}
+    assert rig.queue.slots == {1: ("x", 5.0, 1.0, ExecutorKind.BANK)}
     assert len(rig.model.prepared) == 1
 
 

@@ -11,9 +11,9 @@ from adaptermux_server.errors import (
     ConcurrentChangeError,
     InvalidRequestError,
 )
-from adaptermux_server.types import AdapterSpec, AdapterState, Task
+from adaptermux_server.types import AdapterSpec, AdapterState, ExecutorKind, Task
 
-SPEC = AdapterSpec(Task.FEATURE_EXTRACTION, None, (), "LORA", 8, ("query",), 128)
+SPEC = AdapterSpec(Task.FEATURE_EXTRACTION, None, (), "LORA", 8, ("query",), 128, ExecutorKind.BANK)
 DIGEST = "0123456789abcdef" * 4
 
 

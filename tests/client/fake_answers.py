@@ -29,6 +29,7 @@ SENTIMENT = adapter_admin_pb2.Adapter(
     uri="file:///adapters/sentiment",
     load_time=Timestamp(seconds=1_700_000_000),
     num_rows_answered=12,
+    executor=adapter_admin_pb2.EXECUTOR_BANK,
 )
 POS = adapter_admin_pb2.Adapter(
     id="pos",
@@ -40,6 +41,7 @@ POS = adapter_admin_pb2.Adapter(
     size_bytes=90_000,
     weight=2.0,
     uri="file:///adapters/pos",
+    executor=adapter_admin_pb2.EXECUTOR_SWITCH,
 )
 
 
@@ -172,6 +174,8 @@ def server_status() -> adapter_admin_pb2.GetServerStatusResponse:
         rows=adapter_admin_pb2.RowCounts(accepted=1000, answered=990, cancelled=5, expired=2, rejected=1, failed=2),
         num_batches=100,
         mean_batch_rows=9.9,
+        mean_batch_adapters=3.25,
+        forwards_by_kernel={"uniform": 25, "segments": 63, "switch": 12},
         num_traversals=12,
         num_traversals_in_arrival_order=480,
         costs=adapter_admin_pb2.CostEstimates(

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from adaptermux.v1 import adapter_admin_pb2, types_pb2
-from adaptermux_client import AdapterState, HealthStatus, ProblemType, QueueStatus, Task, errors
+from adaptermux_client import AdapterState, Executor, HealthStatus, ProblemType, QueueStatus, Task, errors
 from tests.client.conftest import Ask
 from tests.client.fake_answers import POS, REVISION, failure
 from tests.client.fake_server import FakeServer
@@ -75,6 +75,12 @@ async def test_an_adapter_is_described_by_plain_values(ask_admin: Ask) -> None:
     assert (sentiment.last_used_time, sentiment.error) == (None, None)
 
 
+@pytest.mark.parametrize(("adapter", "executor"), [("sentiment", Executor.BANK), ("pos", Executor.SWITCH)])
+async def test_an_adapter_names_what_computes_it(ask_admin: Ask, adapter: str, executor: Executor) -> None:
+    """Whether its rows share batches with those of others."""
+    assert (await ask_admin("adapter", adapter)).executor is executor
+
+
 async def test_a_failed_adapter_carries_its_error(ask_admin: Ask, server: FakeServer) -> None:
     """The error is the one that the load raised, as an object."""
     failed = adapter_admin_pb2.Adapter(id="broken", state=adapter_admin_pb2.ADAPTER_STATE_FAILED)
@@ -87,11 +93,13 @@ async def test_a_failed_adapter_carries_its_error(ask_admin: Ask, server: FakeSe
     assert adapter.error.metadata == {"tensor": "w"}
 
 
-async def test_a_state_newer_than_the_client_is_unspecified(ask_admin: Ask, server: FakeServer) -> None:
+async def test_what_is_newer_than_the_client_is_unspecified(ask_admin: Ask, server: FakeServer) -> None:
     """An old client goes on working with a newer server."""
-    server.admin.adapters["future"] = adapter_admin_pb2.Adapter(id="future", state=99)  # type: ignore[arg-type]
+    server.admin.adapters["future"] = adapter_admin_pb2.Adapter(id="future", state=99, executor=99)  # type: ignore[arg-type]
 
-    assert (await ask_admin("adapter", "future")).state is AdapterState.UNSPECIFIED
+    future = await ask_admin("adapter", "future")
+
+    assert (AdapterState.UNSPECIFIED, Executor.UNSPECIFIED) == (future.state, future.executor)
 
 
 async def test_adapters_walks_over_all_pages(ask_admin: Ask, server: FakeServer) -> None:
@@ -114,6 +122,8 @@ async def test_status_describes_the_server(ask_admin: Ask) -> None:
     assert (status.rows.answered, status.costs.traversal_seconds) == (990, 0.012)
     assert (status.adapters_by_state, status.library_versions["torch"]) == ({"READY": 2}, "2.13.0")
     assert (status.num_traversals, status.num_traversals_in_arrival_order) == (12, 480)
+    assert (9.9, 3.25) == (status.mean_batch_rows, status.mean_batch_adapters)
+    assert {"uniform": 25, "segments": 63, "switch": 12} == status.forwards_by_kernel
 
 
 async def test_the_admin_listener_has_health_too(ask_admin: Ask) -> None:

@@ -27,6 +27,14 @@ def test_status_compares_traversals_with_the_order_of_arrival(run: Run) -> None:
     assert ["pos", "3", "4.0", "ms"] in words
 
 
+def test_status_tells_how_many_adapters_share_a_batch(run: Run) -> None:
+    """And which way the forwards went, by name."""
+    shown = run("status")
+
+    assert "100, of 9.9 rows and 3.2 adapters on average" in shown.stdout
+    assert ["kernels", "63", "segments", "·", "12", "switch", "·", "25", "uniform"] in lines(shown)
+
+
 def test_adapters_list_walks_over_all_pages(run: Run, server: FakeServer) -> None:
     """One document with every adapter."""
     server.admin.adapters["third"] = adapter_admin_pb2.Adapter(id="third", state=5)  # type: ignore[arg-type]
@@ -38,15 +46,20 @@ def test_adapters_list_walks_over_all_pages(run: Run, server: FakeServer) -> Non
         ("sentiment", "READY"),
         ("third", "FAILED"),
     ]
-    assert lines(run("adapters", "list"))[2][:7] == [
-        "sentiment",
-        "READY",
-        "sequence",
-        "classification",
-        "LORA",
-        "r=8",
-        "2",
-    ]
+    listed = lines(run("adapters", "list"))
+    assert ["pos", "READY", "token", "classification", "IA3", "switch", "4"] == listed[1][:7]
+    assert ["sentiment", "READY", "sequence", "classification", "LORA", "r=8", "bank", "2"] == listed[2][:8]
+
+
+def test_adapters_show_tells_who_shares_batches(run: Run, server: FakeServer) -> None:
+    """In words; and nothing where the server says nothing."""
+    server.admin.adapters["new"] = adapter_admin_pb2.Adapter(id="new", state=1)  # type: ignore[arg-type]
+
+    bank, switch, new = (run("adapters", "show", name) for name in ("sentiment", "pos", "new"))
+
+    assert ["executor", "bank", "(shares", "batches", "with", "other", "adapters)"] in lines(bank)
+    assert ["executor", "switch", "(batches", "of", "its", "own)"] in lines(switch)
+    assert "executor" not in new.stdout
 
 
 def test_adapters_show_tells_why_a_load_failed(run: Run, server: FakeServer) -> None:
@@ -86,7 +99,7 @@ def test_adapters_load_takes_a_relative_path_from_here(
     result = run("adapters", "load", "new", "folder", "--label", "no", "--label", "yes", "--weight", "2")
     run("adapters", "load", "new", "file:///a/b", "--check")
 
-    assert "loaded new@3fa9c1d2 · sequence classification · 2 labels · LORA r=8 · 598.0 KiB\n" == result.stdout
+    assert "loaded new@3fa9c1d2 · sequence classification · 2 labels · LORA r=8 · bank · 598.0 KiB\n" == result.stdout
     assert [request.uri for request in server.script.requests] == [  # type: ignore[attr-defined]
         str(tmp_path / "folder"),
         "file:///a/b",

@@ -29,6 +29,7 @@ PUBLIC = [
     "CostEstimates",
     "EmbedTask",
     "Embedding",
+    "Executor",
     "HealthStatus",
     "Input",
     "InputAnalysis",

@@ -26,7 +26,12 @@ _RESULT_KEYS = {
     Embedding: "embedding",
 }
 # The client's enums leave out what the .proto's put before each name.
-_ENUM_PREFIXES = {"problem_type": "PROBLEM_TYPE_", "state": "ADAPTER_STATE_", "task": "TASK_"}
+_ENUM_PREFIXES = {
+    "executor": "EXECUTOR_",
+    "problem_type": "PROBLEM_TYPE_",
+    "state": "ADAPTER_STATE_",
+    "task": "TASK_",
+}
 
 
 class ClientRunner:

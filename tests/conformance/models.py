@@ -33,6 +33,7 @@ RECIPES = {
     "ner": Recipe(Task.TOKEN_CLASSIFICATION, "ia3", labels=("O", "B-animal", "I-animal", "B-place", "I-place")),
     "qa": Recipe(Task.QUESTION_ANSWERING),
     "vectors": Recipe(Task.FEATURE_EXTRACTION),
+    "tone": Recipe(Task.SEQUENCE_CLASSIFICATION, "oft", labels=("calm", "loud")),
     SPARE: Recipe(Task.SEQUENCE_CLASSIFICATION, labels=("LABEL_0", "LABEL_1"), named=False),
 }
 

@@ -17,8 +17,8 @@ from adaptermux_server import app
 from adaptermux_server.adapters.registry import AdapterRegistry
 from adaptermux_server.config import ServerSettings
 from adaptermux_server.engine.backbone import load_backbone
-from adaptermux_server.engine.engine import Engine, EngineSettings
-from adaptermux_server.engine.executor import SwitchExecutor
+from adaptermux_server.engine.engine import Engine, EngineSettings, assemble
+from adaptermux_server.engine.executor import Executor
 from adaptermux_server.engine.prepare import PreparedAdapter
 from adaptermux_server.scheduler.loop import Scheduler
 from adaptermux_server.types import BatchPlan, BatchResult
@@ -32,9 +32,9 @@ _POLL_SECONDS = 0.005
 
 
 class ScriptedExecutor:
-    """The switch executor, but that it waits while it is held, and that a test may change or refuse the next plans."""
+    """The server's executor, but that it waits while it is held, and a test may change or refuse the next plans."""
 
-    def __init__(self, inner: SwitchExecutor) -> None:
+    def __init__(self, inner: Executor) -> None:
         self.tampering: deque[Callable[[BatchPlan], BatchPlan]] = deque()
         """Each is applied to one of the next plans; what it raises, the forward raises."""
         self.num_started = 0
@@ -149,8 +149,9 @@ async def ending_before_its_clients(**settings: Any) -> AsyncIterator[Harness]:
 def _keep_parts(patch: pytest.MonkeyPatch, parts: dict[str, Any]) -> None:
     def open_engine(settings: EngineSettings) -> Engine:
         backbone = load_backbone(settings.model, settings.device, settings.dtype)
-        parts["executor"] = ScriptedExecutor(SwitchExecutor(backbone, settings.adapters_per_tree))
-        return Engine(backbone, parts["executor"], settings.num_threads)
+        executor, preparer = assemble(backbone, settings)
+        parts["executor"] = ScriptedExecutor(executor)
+        return Engine(backbone, parts["executor"], preparer, settings.num_threads)
 
     def keep(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
         def made(*args: Any, **kwargs: Any) -> Any:

@@ -41,10 +41,10 @@ def _free_address() -> str:
 
 
 def _arguments(zoo: Zoo) -> list[str]:
-    """Of a server that has two adapters of one kind, so that asking both in turn makes traversals."""
+    """Of a server that has two adapters of one kind and no bank, so that asking both in turn makes traversals."""
     folders = [each.folder for each in zoo.revisions]
     options = [part for index, folder in enumerate(folders) for part in ("--adapter", f"adapter-{index}={folder}")]
-    return ["--model", str(zoo.base), "--num-threads", "1", *options]
+    return ["--model", str(zoo.base), "--num-threads", "1", "--executor", "switch", *options]
 
 
 def _adaptermux(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -70,6 +70,7 @@ def test_prometheus_shows_rows_batches_traversals_and_calls(process: Served) -> 
     assert float(samples['adaptermux_rows_total{outcome="answered"}']) >= 2 * len(TEXTS)
     assert float(samples["adaptermux_batches_total"]) >= 2
     assert float(samples["adaptermux_traversals_total"]) >= 1
+    assert float(samples['adaptermux_forwards_total{kernel="switch"}']) >= 2
     assert float(samples["adaptermux_queued_rows"]) == 0
     assert float(samples['adaptermux_rpcs_total{code="OK",rpc="Classify"}']) >= 2
 

@@ -4,23 +4,24 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import pytest_asyncio
 
 from adaptermux_server.engine.backbone import Backbone
-from adaptermux_server.engine.engine import Engine, EngineSettings, open_engine
-from adaptermux_server.engine.executor import SwitchExecutor
-from adaptermux_server.engine.prepare import PreparedAdapter
+from adaptermux_server.engine.engine import Engine, EngineSettings, assemble, open_engine
+from adaptermux_server.engine.prepare import AdapterPreparer, PreparedAdapter
 from adaptermux_server.errors import BaseMismatchError, ShuttingDownError
 from adaptermux_server.types import BASE_SLOT, BatchPlan, BatchResult, Pooling, Row
 from tests.engine.conftest import MakeCheckpoint
 
 
-@pytest_asyncio.fixture
-async def engine(bert: Backbone) -> AsyncIterator[Engine]:
-    opened = Engine(bert, SwitchExecutor(bert), num_threads=1)
+@pytest_asyncio.fixture(params=["auto", "switch"])
+async def engine(bert: Backbone, request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    """Once with the bank, once without."""
+    opened = _engine(bert, request.param)
     yield opened
     opened.close()
 
@@ -74,7 +75,7 @@ async def test_answers_do_not_change_while_adapters_are_prepared_and_installed(
 async def test_one_thread_runs_all_commands_on_the_model(bert: Backbone) -> None:
     """In the order in which they were given."""
     recorder = _Recorder()
-    engine = Engine(bert, recorder)
+    engine = Engine(bert, recorder, AdapterPreparer(bert, None))
 
     await asyncio.gather(engine.install(1, None), engine.run(_plan(1)), engine.remove(1))  # type: ignore[arg-type]
     engine.close()
@@ -87,7 +88,7 @@ async def test_one_thread_runs_all_commands_on_the_model(bert: Backbone) -> None
 async def test_cancelled_caller_does_not_stop_a_command(bert: Backbone) -> None:
     """Half an install would be worse than one that nobody waits for."""
     recorder = _Recorder()
-    engine = Engine(bert, recorder)
+    engine = Engine(bert, recorder, AdapterPreparer(bert, None))
     recorder.gate.clear()
     running = asyncio.ensure_future(engine.run(_plan(1)))
     await asyncio.get_running_loop().run_in_executor(None, recorder.entered.wait, 10)
@@ -100,7 +101,7 @@ async def test_cancelled_caller_does_not_stop_a_command(bert: Backbone) -> None:
 
 
 async def test_closed_engine_takes_no_commands(bert: Backbone) -> None:
-    engine = Engine(bert, SwitchExecutor(bert))
+    engine = _engine(bert)
     engine.close()
 
     with pytest.raises(ShuttingDownError):
@@ -132,7 +133,7 @@ class _Recorder:
         self.entered.set()
         self.gate.wait(10)
         self._note("run")
-        return BatchResult((), 0, 0.0, 0.0, frozenset({plan.slot}))
+        return BatchResult((), 0, 0.0, 0.0, frozenset({BASE_SLOT}), ())
 
     def install(self, slot: int, prepared: PreparedAdapter) -> None:
         self._note("install")
@@ -145,5 +146,10 @@ class _Recorder:
         self.threads.add(threading.get_ident())
 
 
+def _engine(bert: Backbone, kind: Literal["auto", "switch"] = "auto") -> Engine:
+    settings = EngineSettings(model="in memory", num_threads=1, executor=kind)
+    return Engine(bert, *assemble(bert, settings), settings.num_threads)
+
+
 def _plan(slot: int, pooling: Pooling | None = Pooling.MEAN) -> BatchPlan:
-    return BatchPlan.at_once(slot, (Row(slot, {"input_ids": (0, 7, 2)}, pooling, asyncio.Future()),))
+    return BatchPlan.at_once([Row(slot, {"input_ids": (0, 7, 2)}, pooling, asyncio.Future())])

@@ -43,7 +43,7 @@ def test_head_that_reads_the_last_position_is_refused(
     backbone_of: Callable[[str], Backbone], checkpoint_of: MakeCheckpoint
 ) -> None:
     """XLNet's sequence classifier would read padding; its token classifier serves."""
-    preparer = AdapterPreparer(backbone_of("xlnet"))
+    preparer = AdapterPreparer(backbone_of("xlnet"), None)
 
     with pytest.raises(ConfigUnsupportedError, match="XLNetModel's head for sequence classification can't be served"):
         preparer.prepare(checkpoint_of("xlnet", Task.SEQUENCE_CLASSIFICATION))

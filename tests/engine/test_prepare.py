@@ -10,6 +10,7 @@ import torch
 
 from adaptermux_server.adapters.checkpoint import Checkpoint
 from adaptermux_server.engine.backbone import Backbone, load_backbone
+from adaptermux_server.engine.peft_layers import Layers
 from adaptermux_server.engine.prepare import AdapterPreparer
 from adaptermux_server.errors import (
     BaseMismatchError,
@@ -30,7 +31,7 @@ def test_spec_states_what_the_adapter_is(bert: Backbone, checkpoint_of: MakeChec
     """Method, rank, targets within the base, labels by the head's size, bytes in memory."""
     checkpoint = checkpoint_of(num_labels=4, target_modules=["query"])
 
-    spec = AdapterPreparer(bert).prepare(checkpoint).spec
+    spec = AdapterPreparer(bert, None).prepare(checkpoint).spec
 
     assert (TOKEN, None, "LORA", 4) == (spec.task, spec.problem_type, spec.peft_type, spec.rank)
     assert spec.labels == ("LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3")
@@ -56,28 +57,30 @@ def test_problem_type_is_as_given_or_by_the_head(
 ) -> None:
     checkpoint = checkpoint_of(task=SEQUENCE, num_labels=num_labels)
 
-    assert AdapterPreparer(bert).prepare(checkpoint, (), given).spec.problem_type is expected
+    assert AdapterPreparer(bert, None).prepare(checkpoint, (), given).spec.problem_type is expected
 
 
 def test_labels_of_the_request_name_the_outputs(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
-    assert AdapterPreparer(bert).prepare(checkpoint_of(num_labels=2), ("no", "yes"), None).spec.labels == ("no", "yes")
+    prepared = AdapterPreparer(bert, None).prepare(checkpoint_of(num_labels=2), ("no", "yes"), None)
+
+    assert ("no", "yes") == prepared.spec.labels
 
 
 def test_labels_of_the_request_must_be_as_many_as_outputs(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     with pytest.raises(InvalidRequestError, match="labels: are 2, and the head has 3 outputs"):
-        AdapterPreparer(bert).prepare(checkpoint_of(num_labels=3), ("no", "yes"), None)
+        AdapterPreparer(bert, None).prepare(checkpoint_of(num_labels=3), ("no", "yes"), None)
 
 
 def test_labels_of_the_files_must_be_as_many_as_outputs(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     checkpoint = checkpoint_of(num_labels=3, labels=("no", "yes"))
 
     with pytest.raises(CheckpointMismatchError, match=r"classifier\.(weight|bias): has 3 outputs, and config.json"):
-        AdapterPreparer(bert).prepare(checkpoint, checkpoint.labels or (), None)
+        AdapterPreparer(bert, None).prepare(checkpoint, checkpoint.labels or (), None)
 
 
 def test_task_without_a_head_has_no_labels(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     for task in (Task.QUESTION_ANSWERING, Task.FEATURE_EXTRACTION):
-        assert AdapterPreparer(bert).prepare(checkpoint_of(task=task)).spec.labels == ()
+        assert AdapterPreparer(bert, None).prepare(checkpoint_of(task=task)).spec.labels == ()
 
 
 MISFITS: dict[str, tuple[Callable[[dict[str, torch.Tensor]], Any], type[Exception], str]] = {
@@ -149,7 +152,7 @@ def test_every_tensor_is_used_once_or_the_first_misfit_is_named(
     change(tensors)
 
     with pytest.raises(error) as caught:
-        AdapterPreparer(bert).prepare(replace(checkpoint, tensors=tensors))
+        AdapterPreparer(bert, None).prepare(replace(checkpoint, tensors=tensors))
 
     assert str(caught.value).startswith(message)
 
@@ -161,7 +164,7 @@ def test_adapter_of_another_family_is_refused(
     trained_on: str, served_on: str, backbone_of: Callable[[str], Backbone], checkpoint_of: MakeCheckpoint
 ) -> None:
     with pytest.raises(BaseMismatchError):
-        AdapterPreparer(backbone_of(served_on)).prepare(checkpoint_of(trained_on))
+        AdapterPreparer(backbone_of(served_on), None).prepare(checkpoint_of(trained_on))
 
 
 def test_adapter_of_a_deeper_base_is_refused(checkpoint_of: MakeCheckpoint, tmp_path: Path) -> None:
@@ -169,7 +172,7 @@ def test_adapter_of_a_deeper_base_is_refused(checkpoint_of: MakeCheckpoint, tmp_
     shallow = load_backbone(str(make_base("bert", tmp_path / "shallow", num_hidden_layers=1)))
 
     with pytest.raises(BaseMismatchError, match=r"layer\.1\..* has no counterpart"):
-        AdapterPreparer(shallow).prepare(checkpoint_of())
+        AdapterPreparer(shallow, None).prepare(checkpoint_of())
 
 
 def test_head_that_peft_did_not_save_whole_is_refused(
@@ -179,7 +182,7 @@ def test_head_that_peft_did_not_save_whole_is_refused(
     checkpoint = checkpoint_of("deberta-v2", SEQUENCE, modules_to_save=None)
 
     with pytest.raises(HeadIncompleteError, match=r"lacks pooler\.dense\.bias.*names pooler;"):
-        AdapterPreparer(backbone_of("deberta-v2")).prepare(checkpoint)
+        AdapterPreparer(backbone_of("deberta-v2"), None).prepare(checkpoint)
 
 
 def test_head_that_a_file_holds_in_part_is_refused(
@@ -190,7 +193,7 @@ def test_head_that_a_file_holds_in_part_is_refused(
     tensors = {name: tensor for name, tensor in checkpoint.tensors.items() if "pre_classifier" not in name}
 
     with pytest.raises(HeadIncompleteError, match=r"lacks pre_classifier\.bias, pre_classifier\.weight"):
-        AdapterPreparer(backbone_of("distilbert")).prepare(replace(checkpoint, tensors=tensors))
+        AdapterPreparer(backbone_of("distilbert"), None).prepare(replace(checkpoint, tensors=tensors))
 
 
 def test_head_over_a_pooler_that_the_base_never_had_is_refused(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
@@ -199,25 +202,25 @@ def test_head_over_a_pooler_that_the_base_never_had_is_refused(bert: Backbone, c
     own = {"modules_to_save": ["pooler"], "target_modules": ["query"]}
 
     with pytest.raises(HeadIncompleteError, match=r"lacks bert\.pooler\.dense\.bias.*names pooler;"):
-        AdapterPreparer(without).prepare(checkpoint_of(task=SEQUENCE))
-    AdapterPreparer(without).prepare(checkpoint_of(task=SEQUENCE, **own))
-    AdapterPreparer(without).prepare(checkpoint_of(task=TOKEN))
-    AdapterPreparer(without).prepare(checkpoint_of(task=Task.FEATURE_EXTRACTION))
+        AdapterPreparer(without, None).prepare(checkpoint_of(task=SEQUENCE))
+    AdapterPreparer(without, None).prepare(checkpoint_of(task=SEQUENCE, **own))
+    AdapterPreparer(without, None).prepare(checkpoint_of(task=TOKEN))
+    AdapterPreparer(without, None).prepare(checkpoint_of(task=Task.FEATURE_EXTRACTION))
 
 
 def test_targets_that_name_nothing_are_refused(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     checkpoint = _configured(checkpoint_of(), target_modules=["q_proj"])
 
     with pytest.raises(BaseMismatchError, match="target_modules names no module of the base model"):
-        AdapterPreparer(bert).prepare(checkpoint)
+        AdapterPreparer(bert, None).prepare(checkpoint)
 
 
 def test_configuration_that_peft_can_not_apply_is_refused(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     """Here: all linear layers of a token classifier, the head among them, which must also be saved."""
     checkpoint = _configured(checkpoint_of(), target_modules="all-linear", modules_to_save=None)
 
-    with pytest.raises(ConfigUnsupportedError, match="PEFT can't apply it to BertForTokenClassification"):
-        AdapterPreparer(bert).prepare(checkpoint)
+    with pytest.raises(ConfigUnsupportedError, match="PEFT can't apply it to BertModel"):
+        AdapterPreparer(bert, None).prepare(checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -230,19 +233,19 @@ def test_values_kept_by_adalora_must_fit(
     checkpoint = _configured(checkpoint_of(method="adalora"), rank_pattern=pattern)
 
     with pytest.raises(ConfigUnsupportedError, match="PEFT can't apply it"):
-        AdapterPreparer(bert).prepare(checkpoint)
+        AdapterPreparer(bert, None).prepare(checkpoint)
 
 
 def test_catastrophic_target_pattern_does_not_hang(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     """RE2 has matched it before PEFT sees it (the limit on test time would end this test)."""
     with pytest.raises(BaseMismatchError):
-        AdapterPreparer(bert).prepare(_configured(checkpoint_of(), target_modules=r"(([a-z.0-9_]+)+)+X"))
+        AdapterPreparer(bert, None).prepare(_configured(checkpoint_of(), target_modules=r"(([a-z.0-9_]+)+)+X"))
 
 
 def test_architecture_without_a_model_for_the_task_is_refused(
     bert: Backbone, checkpoint_of: MakeCheckpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    preparer = AdapterPreparer(bert)
+    preparer = AdapterPreparer(bert, None)
     monkeypatch.setattr(bert, "model", torch.nn.Linear(1, 1))
 
     with pytest.raises(ConfigUnsupportedError, match="BertModel has no model for token classification"):
@@ -256,9 +259,9 @@ def test_methods_compute_in_float32_on_a_narrower_base(
     narrow = load_backbone(str(base_folder("bert")), dtype="bfloat16")
     own = {"modules_to_save": ["pooler"], "target_modules": ["query"]}
 
-    layers = AdapterPreparer(narrow).prepare(checkpoint_of(task=SEQUENCE, **own)).layers
+    layers = AdapterPreparer(narrow, None).prepare(checkpoint_of(task=SEQUENCE, **own)).content
 
-    assert layers is not None
+    assert isinstance(layers, Layers)
     assert {("lora", torch.float32), ("pooler", torch.bfloat16)} == {
         ("lora" if "lora" in name else "pooler", tensor.dtype) for name, tensor in layers.tensors.items()
     }
@@ -270,7 +273,7 @@ def test_preparing_touches_nothing_of_the_base(bert: Backbone, checkpoint_of: Ma
     modules = [type(module) for module in bert.model.modules()]
 
     for method in ("lora", "dora", "vera", "oft"):
-        AdapterPreparer(bert).prepare(checkpoint_of(method=method))
+        AdapterPreparer(bert, None).prepare(checkpoint_of(method=method))
 
     assert modules == [type(module) for module in bert.model.modules()]
     assert all(torch.equal(before[name], value) for name, value in bert.model.state_dict().items())

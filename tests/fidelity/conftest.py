@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,9 +31,9 @@ def open_zoo(base_of: Callable[[str], Path]) -> Iterator[Callable[..., Zoo]]:
     """Open an engine on a family's base, with few adapters in a tree so that trees fill up."""
     engines: list[Engine] = []
 
-    def opened(family: str, adapters_per_tree: int = 3) -> Zoo:
+    def opened(family: str, **settings: Any) -> Zoo:
         base = base_of(family)
-        engines.append(open_engine(EngineSettings(str(base), num_threads=1, adapters_per_tree=adapters_per_tree)))
+        engines.append(open_engine(EngineSettings(str(base), num_threads=1, **{"adapters_per_tree": 3, **settings})))
         return Zoo(base, engines[-1], random_rows(base, LENGTHS))
 
     yield opened

@@ -11,6 +11,7 @@ from adaptermux_server.errors import AdapterMuxError
 from adaptermux_server.types import Task
 from tests.fidelity.zoo import Zoo
 from tests.support.models import make_adapter
+from tests.support.popularity import POPULARITY
 
 KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("lora", {}),
@@ -25,12 +26,15 @@ TASKS = (Task.SEQUENCE_CLASSIFICATION, Task.TOKEN_CLASSIFICATION)
 OWN_POOLER: dict[str, Any] = {"modules_to_save": ["pooler"], "target_modules": ["query"]}
 
 
-@pytest.mark.parametrize(("adapters_per_tree", "seed"), [(1, 0), (2, 1), (2, 2), (16, 3)])
+@pytest.mark.parametrize(
+    ("executor", "adapters_per_tree", "seed"),
+    [("auto", 2, 0), ("auto", 16, 1), ("switch", 1, 0), ("switch", 2, 1), ("switch", 16, 3)],
+)
 async def test_answers_stay_right_while_adapters_come_and_go(
-    adapters_per_tree: int, seed: int, open_zoo: Callable[..., Zoo], tmp_path: Path
+    executor: str, adapters_per_tree: int, seed: int, open_zoo: Callable[..., Zoo], tmp_path: Path
 ) -> None:
     """A random sequence of installs, removals and batches, checked at each step."""
-    zoo = open_zoo("bert", adapters_per_tree)
+    zoo = open_zoo("bert", adapters_per_tree=adapters_per_tree, executor=executor)
     generator = np.random.default_rng(seed)
 
     for step in range(14):
@@ -43,6 +47,7 @@ async def test_answers_stay_right_while_adapters_come_and_go(
             await zoo.admit(f"adapter {step}", folder, task)
         for name in sorted(zoo.exhibits)[:4]:
             await zoo.check(name, generator)
+        await zoo.check_mixed(POPULARITY["uniform"], 8, generator)
 
     await zoo.check_base()
 

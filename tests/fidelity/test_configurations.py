@@ -65,9 +65,23 @@ CONFIGURATIONS: dict[str, tuple[Task, str, dict[str, Any]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def zoo(open_zoo: Callable[..., Zoo]) -> Zoo:
-    return open_zoo("bert", adapters_per_tree=8)
+NOT_IN_THE_BANK = {
+    "a pooler of its own",
+    "a layer norm of its own",
+    "values kept by AdaLoRA",
+    "ranks in LoHa",
+    "a decomposed LoKr",
+    "another key of VeRA",
+    "VeRA without its projections",
+    "OFT by number of blocks",
+    "constrained OFT with one block",
+    "OFT by the exact inverse",
+}
+
+
+@pytest.fixture(scope="module", params=["auto", "switch"])
+def zoo(open_zoo: Callable[..., Zoo], request: pytest.FixtureRequest) -> Zoo:
+    return open_zoo("bert", adapters_per_tree=8, executor=request.param)
 
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
@@ -78,6 +92,8 @@ async def test_configuration_is_applied_as_peft_applies_it(name: str, zoo: Zoo, 
     await zoo.admit(name, make_adapter(zoo.base, tmp_path / "adapter", task, method, seed=len(name), **config), task)
 
     assert zoo.changes_answers(name)
+    if zoo.banked:
+        assert (name in NOT_IN_THE_BANK) == (name not in zoo.banked)
     await zoo.check_all(seed=len(zoo.exhibits), num_plans=6)
     await zoo.check_base()
 

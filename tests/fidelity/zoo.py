@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from adaptermux_server.adapters.checkpoint import read_checkpoint
 from adaptermux_server.engine.engine import Engine
-from adaptermux_server.types import BatchPlan, BatchResult, Pooling, Row, Task, Values
+from adaptermux_server.types import BASE_SLOT, BatchPlan, BatchResult, ExecutorKind, Pooling, Row, Task, Values
 from tests.support.models import Columns, Reference, reference
+from tests.support.popularity import POPULARITY, Spread
 
 TOLERANCE = 1e-4
 """Of float32 values, absolute; seen are 3e-6."""
@@ -31,10 +32,21 @@ class Exhibit:
     slot: int
     task: Task
     answers: Sequence[Reference]
+    executor: ExecutorKind
 
     def expected(self, index: int, pooling: Pooling | None) -> Values:
         answer = self.answers[index]
         return answer.values if pooling is None else _POOLERS[pooling](answer.hidden)
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One of the zoo's rows, asked of a slot, and what the answer must be."""
+
+    slot: int
+    index: int
+    pooling: Pooling | None
+    expected: Values
 
 
 class Zoo:
@@ -46,65 +58,95 @@ class Zoo:
         self.rows = rows
         self.exhibits: dict[str, Exhibit] = {}
         self._next_slot = 1
-        self._base_hidden = reference(base, None, Task.FEATURE_EXTRACTION, rows)
+        answers = reference(base, None, Task.FEATURE_EXTRACTION, rows)
+        self._base = Exhibit(BASE_SLOT, Task.FEATURE_EXTRACTION, answers, ExecutorKind.BANK)
 
     async def admit(self, name: str, folder: Path, task: Task, num_labels: int = 3) -> Exhibit:
         prepared = await self.engine.prepare(read_checkpoint(folder), labels=(), problem_type=None)
         slot, self._next_slot = self._next_slot, self._next_slot + 1
         await self.engine.install(slot, prepared)
         answers = reference(self.base, folder, task, self.rows, num_labels)
-        self.exhibits[name] = Exhibit(slot, task, answers)
+        self.exhibits[name] = Exhibit(slot, task, answers, prepared.spec.executor)
         return self.exhibits[name]
 
     async def dismiss(self, name: str) -> None:
         await self.engine.remove(self.exhibits.pop(name).slot)
 
-    async def run(self, slot: int, picks: Sequence[tuple[int, Pooling | None]]) -> BatchResult:
-        """One plan with the picked rows, each (index, pooling)."""
-        return await self.engine.run(plan(slot, [(self.rows[index], pooling) for index, pooling in picks]))
+    async def run(self, picks: Sequence["Pick"]) -> BatchResult:
+        """One plan with the picked rows."""
+        return await self.engine.run(plan([(pick.slot, self.rows[pick.index], pick.pooling) for pick in picks]))
 
     async def check(self, name: str, generator: np.random.Generator) -> None:
-        """Ask an exhibit about random rows, some for their hidden states, and compare."""
-        exhibit = self.exhibits[name]
-        picks = _picks(generator, len(self.rows), exhibit.task)
-        result = await self.run(exhibit.slot, picks)
-        for values, (index, pooling) in zip(result.values, picks, strict=True):
-            assert_close(exhibit.expected(index, pooling), values)
+        """Ask an exhibit alone about random rows, some for their hidden states, and compare."""
+        num_rows = int(generator.integers(1, 7))
+        await self._check_picks([self._pick(name, generator) for _ in range(num_rows)])
+
+    async def check_mixed(self, spread: Spread, num_rows: int, generator: np.random.Generator) -> BatchResult:
+        """One plan over the exhibits that the bank holds, and the base, in random order; compare each row."""
+        names = [None, *self.banked]
+        picks = [self._pick(names[whose], generator) for whose in spread(generator, num_rows, len(names))]
+        return await self._check_picks(picks)
 
     async def check_all(self, seed: int, num_plans: int) -> None:
-        """Plans for random exhibits, in random order."""
+        """Plans for random exhibits, in random order, and as many that mix them where they can be mixed."""
         generator = np.random.default_rng(seed)
+        spreads = list(POPULARITY.values())
         for name in generator.choice(sorted(self.exhibits), num_plans):
             await self.check(name, generator)
+            if self.banked:
+                spread = spreads[generator.integers(len(spreads))]
+                await self.check_mixed(spread, int(generator.integers(1, 13)), generator)
+
+    async def answers(self, picks: Sequence["Pick"]) -> list[Values]:
+        """What one plan of the picked rows gives."""
+        return list((await self.run(picks)).values)
+
+    @property
+    def banked(self) -> list[str]:
+        """Names of the exhibits that may share batches."""
+        return sorted(name for name, exhibit in self.exhibits.items() if exhibit.executor is ExecutorKind.BANK)
+
+    def pick_all(self, generator: np.random.Generator, num_rows: int) -> list["Pick"]:
+        """Random rows of the base and of all exhibits that may share batches."""
+        names = [None, *self.banked]
+        return [self._pick(names[generator.integers(len(names))], generator) for _ in range(num_rows)]
+
+    async def _check_picks(self, picks: Sequence["Pick"]) -> BatchResult:
+        result = await self.run(picks)
+        for values, pick in zip(result.values, picks, strict=True):
+            assert_close(pick.expected, values)
+        return result
+
+    def _pick(self, name: str | None, generator: np.random.Generator) -> "Pick":
+        """A random row of an exhibit; None: of the base, for its hidden states."""
+        index = int(generator.integers(len(self.rows)))
+        exhibit = self._base if name is None else self.exhibits[name]
+        headed = [] if exhibit.task is Task.FEATURE_EXTRACTION else [None, None, None]
+        pooling = [*headed, *Pooling][generator.integers(len(headed) + len(Pooling))]
+        return Pick(exhibit.slot, index, pooling, exhibit.expected(index, pooling))
 
     async def check_base(self) -> None:
         """The base model itself, whatever was computed before."""
-        picks = [(index, Pooling.MEAN) for index in range(len(self.rows))]
-        result = await self.run(0, picks)
-        for values, (index, _) in zip(result.values, picks, strict=True):
-            assert_close(self._base_hidden[index].hidden.mean(axis=0), values)
+        mean = Pooling.MEAN
+        await self._check_picks(
+            [Pick(BASE_SLOT, index, mean, self._base.expected(index, mean)) for index in range(len(self.rows))]
+        )
 
     def changes_answers(self, name: str) -> bool:
         """Whether an exhibit differs enough from the base for the checks to mean something."""
         answers = self.exhibits[name].answers
         return any(
             float(np.abs(answer.hidden - base.hidden).max()) > 100 * TOLERANCE
-            for answer, base in zip(answers, self._base_hidden, strict=True)
+            for answer, base in zip(answers, self._base.answers, strict=True)
         )
 
 
-def plan(slot: int, rows: Sequence[tuple[Columns, Pooling | None]]) -> BatchPlan:
-    """A plan of rows whose futures nobody waits for."""
-    return BatchPlan.at_once(slot, (Row(slot, columns, pooling, asyncio.Future()) for columns, pooling in rows))
+def plan(rows: Sequence[tuple[int, Columns, Pooling | None]]) -> BatchPlan:
+    """A plan of rows (slot, columns, pooling) whose futures nobody waits for."""
+    return BatchPlan.at_once(Row(slot, columns, pooling, asyncio.Future()) for slot, columns, pooling in rows)
 
 
 def assert_close(expected: npt.NDArray[np.float32], actual: npt.NDArray[np.float32]) -> None:
     """Equal in shape and, within the tolerance, in every value."""
     assert expected.shape == actual.shape
     np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE)
-
-
-def _picks(generator: np.random.Generator, num_rows: int, task: Task) -> list[tuple[int, Pooling | None]]:
-    choices = [*Pooling] if task is Task.FEATURE_EXTRACTION else [None, None, None, *Pooling]
-    indices = generator.integers(num_rows, size=generator.integers(1, 7))
-    return [(int(index), choices[generator.integers(len(choices))]) for index in indices]

@@ -5,9 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from adaptermux_server.types import BASE_SLOT, BatchPlan, BatchResult, Deadline, Row, RowAnswer
+from adaptermux_server.scheduler.settings import SchedulerSettings
+from adaptermux_server.types import BASE_SLOT, BatchPlan, BatchResult, Deadline, Kernel, Row, RowAnswer
 
 NEVER = Deadline()
+BANK = (11, 12)
+"""The slots that share a lane with the base, in the scheduler and in its engine."""
+SETTINGS = SchedulerSettings(max_batch_rows=4, max_queued_rows=10, max_queued_rows_per_adapter=6)
 
 
 class Clock:
@@ -21,7 +25,7 @@ class Clock:
 
 
 class FakeEngine:
-    """Keeps each plan until `finish` or `fail`; one slot is active at a time."""
+    """Keeps each plan until `finish` or `fail`; of the slots outside of the bank, one is active at a time."""
 
     def __init__(self) -> None:
         self.plans: list[BatchPlan] = []
@@ -46,11 +50,15 @@ class FakeEngine:
         """Answer the batch: each row by its own length."""
         assert self._outcome is not None
         plan = self.plans[-1]
-        traversed = plan.slot not in (BASE_SLOT, self._active)
-        self._active = plan.slot if traversed else self._active
+        slots = {row.slot for row in plan.rows}
+        in_bank = slots <= {BASE_SLOT, *BANK}
+        assert in_bank or len(slots) == 1
+        traversed = not in_bank and slots != {self._active}
+        self._active = plan.rows[0].slot if traversed else self._active
         values = tuple(np.array([row.num_tokens], dtype=np.float32) for row in plan.rows)
         resident = frozenset({BASE_SLOT, self._active})
-        self._outcome.set_result(BatchResult(values, int(traversed), 0.004 * traversed, seconds, resident))
+        kernels = (Kernel.SEGMENTS if in_bank else Kernel.SWITCH,) * len(plan.forwards)
+        self._outcome.set_result(BatchResult(values, int(traversed), 0.004 * traversed, seconds, resident, kernels))
 
     def fail(self, error: Exception) -> None:
         """Let the batch raise."""
@@ -71,3 +79,9 @@ async def until(condition: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0)
     raise AssertionError("the condition never held")
+
+
+async def answer(future: "asyncio.Future[RowAnswer]") -> RowAnswer:
+    """What the row ends with, within a bounded time."""
+    async with asyncio.timeout(5):
+        return await future

@@ -1,11 +1,12 @@
 """Rows without tokens, and a world in which the policy can be watched batch by batch."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from adaptermux_server.scheduler.costs import CostModel
 from adaptermux_server.scheduler.policy import Policy
 from adaptermux_server.scheduler.settings import SchedulerSettings
-from adaptermux_server.types import BASE_SLOT, Deadline
+from adaptermux_server.types import BASE_SLOT, Deadline, ExecutorKind
 
 TRAVERSAL_SECONDS = 0.010
 BATCH_SECONDS = 0.005
@@ -32,7 +33,7 @@ def costs() -> CostModel:
 class Batch:
     """One batch that was served."""
 
-    slot: int
+    lane: int
     rows: tuple[FakeRow, ...]
     begins_at: float
     seconds: float
@@ -42,13 +43,26 @@ class Batch:
 class World:
     """A policy, and an engine with one active adapter that takes what the costs say; time passes only in `step`."""
 
-    def __init__(self, settings: SchedulerSettings | None = None) -> None:
+    def __init__(self, settings: SchedulerSettings | None = None, bank: Iterable[int] = ()) -> None:
+        """`bank`: slots that share a lane with the base; any other slot has one of its own."""
         self.settings = settings or SchedulerSettings()
         self.costs = costs()
         self.policy: Policy[FakeRow] = Policy(self.settings, self.costs)
         self.now = 0.0
         self.batches: list[Batch] = []
         self.expired: list[FakeRow] = []
+        for slot in bank:
+            self.configure(slot, executor=ExecutorKind.BANK)
+
+    def configure(
+        self,
+        slot: int,
+        weight: float = 1.0,
+        max_wait_seconds: float | None = None,
+        executor: ExecutorKind = ExecutorKind.SWITCH,
+    ) -> None:
+        """Set a slot's terms."""
+        self.policy.configure_slot(slot, weight, max_wait_seconds, executor)
 
     def arrive(self, *rows: FakeRow) -> None:
         """Queue rows now."""
@@ -61,13 +75,12 @@ class World:
         self.expired += decision.expired
         if not decision.rows:
             return None
-        traversed = decision.slot not in self.policy.resident_slots
-        active = {slot for slot in self.policy.resident_slots if slot != BASE_SLOT}
-        active = active if decision.slot == BASE_SLOT else {decision.slot}
+        traversed = decision.lane not in self.policy.resident_slots
+        active = self.policy.resident_slots if decision.lane == BASE_SLOT else {decision.lane}
         padded = max(row.num_tokens for row in decision.rows) * len(decision.rows)
-        batch = Batch(decision.slot, decision.rows, self.now, self.costs.batch(padded), traversed)
+        batch = Batch(decision.lane, decision.rows, self.now, self.costs.batch(padded), traversed)
         self.now += batch.seconds + traversed * TRAVERSAL_SECONDS
-        self.policy.batch_done(batch.slot, batch.seconds, frozenset({BASE_SLOT, *active}))
+        self.policy.batch_done(batch.lane, batch.seconds, frozenset({BASE_SLOT, *active}))
         self.batches.append(batch)
         return batch
 

@@ -3,10 +3,9 @@
 import asyncio
 import gc
 import weakref
-from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 
 from adaptermux_server.errors import (
     AdapterUnloadedError,
@@ -16,35 +15,8 @@ from adaptermux_server.errors import (
 )
 from adaptermux_server.scheduler.loop import Scheduler
 from adaptermux_server.scheduler.settings import SchedulerSettings
-from adaptermux_server.types import BASE_SLOT, Deadline, QueueDepth, RowAnswer, RowCounts
-from tests.scheduler.engine import Clock, FakeEngine, make_row, until
-
-SETTINGS = SchedulerSettings(max_batch_rows=4, max_queued_rows=10, max_queued_rows_per_adapter=6)
-
-
-@pytest.fixture
-def engine() -> FakeEngine:
-    return FakeEngine()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest_asyncio.fixture
-async def scheduler(engine: FakeEngine, clock: Clock) -> AsyncIterator[Scheduler]:
-    scheduler = Scheduler(engine.run, SETTINGS, clock)
-    await scheduler.start()
-    yield scheduler
-    await scheduler.close()
-    counts = scheduler.status().rows
-    assert counts.accepted == counts.answered + counts.failed + counts.cancelled + counts.expired
-
-
-async def answer(future: "asyncio.Future[RowAnswer]") -> RowAnswer:
-    async with asyncio.timeout(5):
-        return await future
+from adaptermux_server.types import BatchPlan, BatchResult, Deadline, ExecutorKind, RowCounts
+from tests.scheduler.engine import BANK, SETTINGS, Clock, FakeEngine, answer, make_row, until
 
 
 async def test_rows_are_answered_with_their_own_values(scheduler: Scheduler, engine: FakeEngine, clock: Clock) -> None:
@@ -101,18 +73,32 @@ async def test_failing_batches_use_up_a_turn(scheduler: Scheduler, engine: FakeE
 
     engine.fail(RuntimeError("boom"))
 
-    assert 2 == (await engine.next_plan()).slot
+    assert [2] == [row.slot for row in (await engine.next_plan()).rows]
+
+
+async def test_failing_batches_of_the_bank_use_up_its_turn(
+    scheduler: Scheduler, engine: FakeEngine, clock: Clock
+) -> None:
+    """Whichever of its slots were in them."""
+    scheduler.submit([make_row(slot=slot) for slot in (*BANK, *BANK, *BANK)])
+    scheduler.submit([make_row(slot=2)])
+    await engine.next_plan()
+    clock.now += 10.0
+
+    engine.fail(RuntimeError("boom"))
+
+    assert [2] == [row.slot for row in (await engine.next_plan()).rows]
 
 
 async def test_an_engine_that_returns_too_few_values_fails_the_batch(clock: Clock) -> None:
     """Rather than to answer one row with another's values."""
     engine = FakeEngine()
 
-    async def forgetful(plan: object) -> object:
-        result = await engine.run(plan)  # type: ignore[arg-type]
-        return type(result)(result.values[1:], 0, 0.0, 0.01, result.resident_slots)
+    async def forgetful(plan: BatchPlan) -> BatchResult:
+        result = await engine.run(plan)
+        return replace(result, values=result.values[1:])
 
-    scheduler = Scheduler(forgetful, SETTINGS, clock)  # type: ignore[arg-type]
+    scheduler = Scheduler(forgetful, SETTINGS, clock)
     await scheduler.start()
     rows = [make_row(), make_row()]
     scheduler.submit(rows)
@@ -212,7 +198,7 @@ async def test_a_full_queue_takes_all_rows_of_a_call_or_none(scheduler: Schedule
 
 async def test_an_adapter_can_fill_only_its_share(scheduler: Scheduler) -> None:
     """Others are still taken; the error names it by its label."""
-    scheduler.configure_slot(1, label="sentiment")
+    scheduler.configure_slot(1, label="sentiment", executor=ExecutorKind.SWITCH)
     scheduler.submit([make_row(slot=1) for _ in range(5)])
 
     with pytest.raises(QueueFullError, match=r"the queue of adapter 'sentiment' is full \(limit 6 rows"):
@@ -220,6 +206,17 @@ async def test_an_adapter_can_fill_only_its_share(scheduler: Scheduler) -> None:
     scheduler.submit([make_row(slot=2)])
 
     assert 6 == scheduler.status().num_rows_queued
+
+
+async def test_an_adapter_in_the_bank_can_fill_only_its_share(scheduler: Scheduler) -> None:
+    """Though it shares a lane with others, who are still taken."""
+    scheduler.submit([make_row(slot=BANK[0]) for _ in range(6)])
+
+    with pytest.raises(QueueFullError, match=r"the queue of adapter 'bank-11' is full \(limit 6 rows"):
+        scheduler.submit([make_row(slot=BANK[0])])
+    scheduler.submit([make_row(slot=BANK[1])])
+
+    assert 7 == scheduler.status().num_rows_queued
 
 
 async def test_the_time_to_retry_grows_with_the_backlog(engine: FakeEngine, clock: Clock) -> None:
@@ -256,6 +253,22 @@ async def test_failing_a_slot_fails_what_waits_and_not_what_is_computed(
     await answer(other.future)
     assert error is waiting.future.exception()
     assert 0 == scheduler.fail_slot(1, error)
+
+
+async def test_failing_a_slot_of_the_bank_leaves_its_neighbours_in_the_lane(
+    scheduler: Scheduler, engine: FakeEngine
+) -> None:
+    """They are served as if it had never been there."""
+    scheduler.submit([make_row()])
+    await engine.next_plan()
+    rows = [make_row(slot=slot) for slot in (*BANK, *BANK)]
+    scheduler.submit(rows)
+
+    assert 2 == scheduler.fail_slot(BANK[0], AdapterUnloadedError("a"))
+
+    engine.finish()
+    assert (rows[1], rows[3]) == (await engine.next_plan()).rows
+    assert [True, False, True, False] == [row.future.done() for row in rows]
 
 
 async def test_a_drain_finishes_what_is_there_and_refuses_more(scheduler: Scheduler, engine: FakeEngine) -> None:
@@ -303,58 +316,6 @@ async def test_closing_leaves_nobody_waiting(scheduler: Scheduler, engine: FakeE
     for row in (computed, waiting):
         with pytest.raises(ShuttingDownError):
             await answer(row.future)
-
-
-async def test_status_shows_queues_longest_first_with_their_oldest_wait(
-    scheduler: Scheduler, engine: FakeEngine, clock: Clock
-) -> None:
-    """Rows being computed no longer wait."""
-    scheduler.submit([make_row(slot=9)])
-    await engine.next_plan()
-    scheduler.submit([make_row(slot=1)])
-    clock.now += 1.0
-    scheduler.submit([make_row(slot=2), make_row(slot=2)])
-    clock.now += 2.0
-
-    assert (QueueDepth(2, 2, 2.0), QueueDepth(1, 1, 3.0)) == scheduler.status().queues
-
-
-async def test_traversals_are_counted_beside_what_arrival_order_would_have_cost(
-    scheduler: Scheduler, engine: FakeEngine
-) -> None:
-    """Interleaved rows of two adapters and the base: two traversals instead of four."""
-    scheduler.submit([make_row(slot=BASE_SLOT)])
-    await engine.next_plan()
-    rows = [make_row(slot=slot) for slot in (1, 2, BASE_SLOT, 1, 2)]
-    scheduler.submit(rows)
-
-    for _ in range(3):
-        engine.finish()
-        await engine.next_plan()
-    engine.finish()
-    for row in rows:
-        await answer(row.future)
-
-    status = scheduler.status()
-    assert (2, 4) == (status.num_traversals, status.num_traversals_in_arrival_order)
-    assert (4, 6) == (status.num_batches, status.num_batched_rows)
-
-
-async def test_costs_are_learnt_from_what_batches_cost(scheduler: Scheduler, engine: FakeEngine) -> None:
-    """The priors give way to measurements."""
-    before = scheduler.status().costs
-    for index in range(30):
-        row = make_row(slot=1 + index % 2, num_tokens=100)
-        scheduler.submit([row])
-        await engine.next_plan()
-        engine.finish(seconds=0.25)
-        await answer(row.future)
-    costs = scheduler.status().costs
-
-    assert before.batch_seconds < 0.25
-    assert before.traversal_seconds < 0.003
-    assert pytest.approx(0.004, rel=0.01) == costs.traversal_seconds
-    assert pytest.approx(0.25, rel=0.1) == costs.batch_seconds + 100 * costs.token_seconds
 
 
 async def test_a_cancelled_row_leaves_nothing_behind(scheduler: Scheduler, engine: FakeEngine) -> None:

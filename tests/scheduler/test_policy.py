@@ -56,7 +56,7 @@ def test_the_resident_adapter_is_free() -> None:
 
     world.run()
 
-    assert [2, 2, 1] == [batch.slot for batch in world.batches]
+    assert [2, 2, 1] == [batch.lane for batch in world.batches]
     assert world.num_traversals == 2
 
 
@@ -79,27 +79,27 @@ def test_overdue_slots_are_served_in_the_order_of_their_due_times(arriving: list
         world.arrive(row)
         if gap > 10:
             continue
-        due = {slot: world.policy.queues[slot].head.enqueued_at + BOUND for slot in world.policy.queues}
+        due = {slot: world.policy.queues[slot].oldest_arrival + BOUND for slot in world.policy.queues}
         is_overdue = min(due.values()) <= world.now
 
         batch = world.step()
 
         assert batch is not None
-        if is_overdue and batch.slot != in_turn:
-            assert min(due.values()) == due[batch.slot]
-        in_turn = batch.slot if batch.slot in world.policy.queues else BASE_SLOT
+        if is_overdue and batch.lane != in_turn:
+            assert min(due.values()) == due[batch.lane]
+        in_turn = batch.lane if batch.lane in world.policy.queues else BASE_SLOT
 
 
 def test_a_slot_of_its_own_bound_goes_first_when_that_has_passed() -> None:
     """`max_wait` is per slot."""
     world = World(UNBOUNDED)
-    world.policy.configure_slot(2, weight=1.0, max_wait_seconds=0.001)
+    world.configure(2, max_wait_seconds=0.001)
     world.arrive(FakeRow(1), FakeRow(2))
     world.now = 0.002
 
     world.run()
 
-    assert [2, 1] == [batch.slot for batch in world.batches]
+    assert [2, 1] == [batch.lane for batch in world.batches]
 
 
 def test_a_near_deadline_makes_a_slot_overdue() -> None:
@@ -110,7 +110,7 @@ def test_a_near_deadline_makes_a_slot_overdue() -> None:
 
     world.run()
 
-    assert [2, 1] == [batch.slot for batch in world.batches]
+    assert [2, 1] == [batch.lane for batch in world.batches]
     assert [] == world.expired
 
 
@@ -179,15 +179,15 @@ def test_weights_are_shares_under_saturation(weights: tuple[float, ...], max_wai
     """Slots that always have rows get compute in proportion to their weights."""
     world = World(SchedulerSettings(max_wait_seconds=max_wait_seconds))
     for slot, weight in enumerate(weights, start=1):
-        world.policy.configure_slot(slot, weight, None)
+        world.configure(slot, weight)
         world.arrive(*rows(slot, 100))
     compute = dict.fromkeys(range(1, len(weights) + 1), 0.0)
 
     while world.now < 150:
         batch = world.step()
         assert batch is not None
-        compute[batch.slot] += batch.seconds
-        world.arrive(*rows(batch.slot, len(batch.rows)))
+        compute[batch.lane] += batch.seconds
+        world.arrive(*rows(batch.lane, len(batch.rows)))
 
     shares = [seconds / sum(compute.values()) for seconds in compute.values()]
     assert pytest.approx([weight / sum(weights) for weight in weights], rel=0.15) == shares
@@ -211,7 +211,7 @@ def leading_seconds(world: World, slot: int) -> float:
     """Compute of the slot before the other's first batch, where both have many rows and no patience."""
     num_before = len(world.batches)
     world.arrive(*rows(1, 1000), *rows(2, 1000))
-    while {*(batch.slot for batch in world.batches[num_before:])} <= {slot}:
+    while {*(batch.lane for batch in world.batches[num_before:])} <= {slot}:
         world.step()
     return sum(batch.seconds for batch in world.batches[num_before:-1])
 
@@ -240,7 +240,7 @@ def test_who_has_no_rows_left_gives_up_its_turn() -> None:
     batch = world.step()
 
     assert batch is not None
-    assert batch.slot == 2
+    assert batch.lane == 2
 
 
 def test_a_deadline_does_not_overtake_what_was_overdue_before_it_came() -> None:
@@ -254,18 +254,19 @@ def test_a_deadline_does_not_overtake_what_was_overdue_before_it_came() -> None:
     batch = world.step()
 
     assert batch is not None
-    assert batch.slot == 1
+    assert batch.lane == 1
 
 
 def test_forgotten_slots_leave_nothing_behind() -> None:
     """A slot that is used again by another adapter starts afresh."""
     world = World()
+    world.configure(1, weight=2.0)
     world.arrive(FakeRow(1))
     world.run()
 
     world.policy.forget_slot(1)
 
-    assert {} == world.policy._shares
+    assert (0, {}) == (len(world.policy._shares), world.policy._turns)
     assert {BASE_SLOT} == world.policy.resident_slots
 
 

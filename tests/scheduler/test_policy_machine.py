@@ -1,11 +1,13 @@
-"""Arrivals, cancellations, deadlines and batches in any order: no row is lost, served twice, or served out of order."""
+"""Whatever comes, goes and is served in any order, each row leaves once, and served ones in the order of their slot; a
+batch is of one lane, and there is one whenever anything waits.
+"""
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from adaptermux_server.scheduler.settings import SchedulerSettings
-from adaptermux_server.types import Deadline
+from adaptermux_server.types import BASE_SLOT, Deadline, ExecutorKind
 from tests.scheduler.rows import FakeRow, World
 
 SLOTS = st.integers(0, 4)
@@ -19,6 +21,11 @@ class PolicyMachine(RuleBasedStateMachine):
         self.world = World(SchedulerSettings(max_batch_rows=3, max_wait_seconds=0.1, max_turn_seconds=0.05))
         self.arrived: list[FakeRow] = []
         self.cancelled: list[FakeRow] = []
+        self.executors = dict.fromkeys(range(5), ExecutorKind.SWITCH)
+        self.lanes: dict[FakeRow, int] = {}
+
+    def lane(self, slot: int) -> int:
+        return BASE_SLOT if self.executors[slot] is ExecutorKind.BANK else slot
 
     @property
     def waiting(self) -> list[FakeRow]:
@@ -28,6 +35,9 @@ class PolicyMachine(RuleBasedStateMachine):
     @rule(slot=SLOTS, num_tokens=st.integers(1, 64), seconds=st.none() | st.floats(0, 0.3), count=st.integers(1, 4))
     def arrive(self, slot: int, num_tokens: int, seconds: float | None, count: int) -> None:
         rows = [FakeRow(slot, num_tokens, Deadline.after(seconds, self.world.now)) for _ in range(count)]
+        # A slot goes to another lane only when none of its rows waits.
+        lanes = [self.lanes[row] for row in self.waiting if row.slot == slot] or [self.lane(slot)]
+        self.lanes.update(dict.fromkeys(rows, lanes[0]))
         self.world.arrive(*rows)
         self.arrived += rows
 
@@ -46,9 +56,24 @@ class PolicyMachine(RuleBasedStateMachine):
         if row not in self.waiting:
             assert not self.world.policy.queues.discard(row)
 
-    @rule(slot=SLOTS, weight=st.floats(0.01, 100), max_wait=st.none() | st.floats(0.01, 1))
-    def configure(self, slot: int, weight: float, max_wait: float | None) -> None:
-        self.world.policy.configure_slot(slot, weight, max_wait)
+    @rule(
+        slot=SLOTS,
+        weight=st.floats(0.01, 100),
+        max_wait=st.none() | st.floats(0.01, 1),
+        executor=st.sampled_from(ExecutorKind),
+    )
+    def configure(self, slot: int, weight: float, max_wait: float | None, executor: ExecutorKind) -> None:
+        self.world.configure(slot, weight, max_wait, executor)
+        self.executors[slot] = executor
+
+    @rule(slot=SLOTS)
+    def fail_slot(self, slot: int) -> None:
+        expected = [row for row in self.waiting if row.slot == slot]
+
+        rows = self.world.policy.queues.take_slot(slot)
+
+        assert expected == list(rows)
+        self.cancelled += rows
 
     @rule(seconds=st.floats(0, 0.5))
     def let_time_pass(self, seconds: float) -> None:
@@ -62,9 +87,11 @@ class PolicyMachine(RuleBasedStateMachine):
         batch = self.world.step()
 
         assert had_rows == (batch is not None or len(self.world.expired) > num_expired)
+        assert batch is not None or not self.waiting
         if batch:
             ends_at = batch.begins_at + batch.traversed * 0.01 + batch.seconds
             assert all(row.deadline.at >= ends_at - 1e-9 for row in batch.rows)
+            assert {batch.lane} == {self.lanes[row] for row in batch.rows}
 
     @invariant()
     def counts_agree(self) -> None:

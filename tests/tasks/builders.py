@@ -6,7 +6,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 
 from adaptermux_server.tasks.inputs import Input
 from adaptermux_server.tasks.tokenizing import Encoded, Tokenizing
-from adaptermux_server.types import AdapterSpec, ProblemType, Task
+from adaptermux_server.types import AdapterSpec, ExecutorKind, ProblemType, Task
 
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 _PIECES = ["the", "cat", "##s", "sit", "##ting", "in", "new", "york", "city", ".", ",", "a", "b", "c"]
@@ -41,4 +41,4 @@ def encode(item: Input) -> Encoded:
 
 def make_spec(task: Task, labels: tuple[str, ...] = (), problem_type: ProblemType | None = None) -> AdapterSpec:
     """The facts of an adapter with these labels."""
-    return AdapterSpec(task, problem_type, labels, "LORA", 8, ("query",), 1024)
+    return AdapterSpec(task, problem_type, labels, "LORA", 8, ("query",), 1024, ExecutorKind.BANK)

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from adaptermux_client.admin_results import AdapterInfo, AdapterState
+from adaptermux_client.admin_results import AdapterInfo, AdapterState, Executor
 from adaptermux_client.cli import options
 from adaptermux_client.cli.border import reporting
 from adaptermux_client.cli.output import plain, print_json, show, table, waiting
@@ -28,6 +28,10 @@ AdapterId = Annotated[str, typer.Argument(metavar="ID", help="The adapter's id."
 
 _LOAD_TIMEOUT = 300.0
 _NUM_NAMES = 20
+_EXECUTORS = {
+    Executor.BANK: "bank (shares batches with other adapters)",
+    Executor.SWITCH: "switch (batches of its own)",
+}
 _LOADED = {AdapterState.READY: "loaded", AdapterState.LOADING: "loading", AdapterState.UNLOADED: "checked, not loaded:"}
 _STATE_STYLES = {
     AdapterState.READY: "green",
@@ -144,13 +148,15 @@ def _print(adapter: AdapterInfo, as_json: bool, what_happened: str) -> None:
 def _summary(adapter: AdapterInfo) -> str:
     if not adapter.peft_type:
         return ""
-    labels = [f"{len(adapter.labels)} labels"] if adapter.labels else []
-    return " · ".join(["", _words(adapter.task), *labels, _method(adapter), size(adapter.size_bytes)])
+    labels = f"{len(adapter.labels)} labels" if adapter.labels else ""
+    facts = (_words(adapter.task), labels, _method(adapter), _executor(adapter), size(adapter.size_bytes))
+    return "".join(f" · {fact}" for fact in facts if fact)
 
 
 def _listing(adapters: list[AdapterInfo], now: datetime) -> Table:
     grid = table(
-        "ID", "STATE", "TASK", "METHOD", "LABELS", "SIZE", "ROWS", "LAST USED", right=("LABELS", "SIZE", "ROWS")
+        *("ID", "STATE", "TASK", "METHOD", "EXECUTOR", "LABELS", "SIZE", "ROWS", "LAST USED"),
+        right=("LABELS", "SIZE", "ROWS"),
     )
     for adapter in adapters:
         grid.add_row(
@@ -158,6 +164,7 @@ def _listing(adapters: list[AdapterInfo], now: datetime) -> Table:
             _state(adapter),
             _words(adapter.task),
             _method(adapter),
+            _executor(adapter),
             str(len(adapter.labels) or ""),
             size(adapter.size_bytes),
             f"{adapter.num_rows_answered:,}",
@@ -186,6 +193,7 @@ def _facts(adapter: AdapterInfo) -> list[tuple[str, str | Text]]:
         ("task", "" if not adapter.peft_type else _words(adapter.task) + kind),
         ("labels", _first_few(adapter.labels)),
         ("method", _method(adapter)),
+        ("executor", _EXECUTORS.get(adapter.executor, "")),
         ("targets", _first_few(_patterns(adapter.target_modules))),
         ("size", size(adapter.size_bytes) if adapter.size_bytes else ""),
         ("share", f"weight {adapter.weight:g}{waits}" if adapter.weight else ""),
@@ -215,6 +223,10 @@ def _words(name: str) -> str:
 
 def _method(adapter: AdapterInfo) -> str:
     return f"{adapter.peft_type} r={adapter.rank}" if adapter.rank else adapter.peft_type
+
+
+def _executor(adapter: AdapterInfo) -> str:
+    return "" if adapter.executor is Executor.UNSPECIFIED else _words(adapter.executor)
 
 
 def _ago(time: datetime | None, now: datetime) -> str:

@@ -70,6 +70,7 @@ def _facts(*rows: tuple[str, str]) -> Table:
 def _summary(found: ServerStatus, now: datetime) -> Table:
     up = f", up {span_of_time((now - found.start_time).total_seconds())}" if found.start_time else ""
     states = (f"{count} {state}" for state, count in sorted(found.adapters_by_state.items()))
+    kernels = sorted(found.forwards_by_kernel.items())
     rows, costs, memory = found.rows, found.costs, found.memory
     return _facts(
         ("server", f"AdapterMux {found.version}{up}"),
@@ -80,7 +81,12 @@ def _summary(found: ServerStatus, now: datetime) -> Table:
             f"{rows.failed:,} failed · {rows.cancelled:,} cancelled · {rows.expired:,} expired"
             f" · {rows.rejected:,} refused",
         ),
-        ("batches", f"{found.num_batches:,}, of {found.mean_batch_rows:.1f} rows on average"),
+        (
+            "batches",
+            f"{found.num_batches:,}, of {found.mean_batch_rows:.1f} rows and {found.mean_batch_adapters:.1f} adapters"
+            " on average",
+        ),
+        ("kernels", " · ".join(f"{count:,} {kernel}" for kernel, count in kernels) or "none"),
         ("traversals", _traversals(found)),
         (
             "costs",

@@ -53,6 +53,7 @@ export type AdapterState =
   | 'ADAPTER_STATE_DRAINING'
   | 'ADAPTER_STATE_UNLOADED'
   | 'ADAPTER_STATE_FAILED';
+export type Executor = 'EXECUTOR_UNSPECIFIED' | 'EXECUTOR_BANK' | 'EXECUTOR_SWITCH';
 
 export interface ClassifyOptions {
   /** 0: all. */
@@ -279,6 +280,8 @@ export interface Adapter {
   peftType: string;
   rank: number;
   targetModules: string[];
+  /** What computes its rows: in the bank they share batches with those of other adapters. */
+  executor: Executor;
   /** In the order of the logits. */
   labels: string[];
   sizeBytes: number;
@@ -335,6 +338,10 @@ export interface ServerStatus {
   } | null;
   numBatches: number;
   meanBatchRows: number;
+  /** Different ones in a forward; the base model counts as one. */
+  meanBatchAdapters: number;
+  /** By how they added what adapters change, for example "uniform". */
+  forwardsByKernel: Record<string, number>;
   numTraversals: number;
   numTraversalsInArrivalOrder: number;
   costs: { traversalMs: number | null; batchMs: number | null; tokenMs: number | null };

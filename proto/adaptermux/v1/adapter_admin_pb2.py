@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!adaptermux/v1/adapter_admin.proto\x12\radaptermux.v1\x1a\x19\x61\x64\x61ptermux/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x87\x04\n\x07\x41\x64\x61pter\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.adaptermux.v1.AdapterState\x12!\n\x04task\x18\x04 \x01(\x0e\x32\x13.adaptermux.v1.Task\x12\x30\n\x0cproblem_type\x18\x05 \x01(\x0e\x32\x1a.adaptermux.v1.ProblemType\x12\x11\n\tpeft_type\x18\x06 \x01(\t\x12\x0c\n\x04rank\x18\x07 \x01(\x05\x12\x16\n\x0etarget_modules\x18\x08 \x03(\t\x12\x0e\n\x06labels\x18\t \x03(\t\x12\x12\n\nsize_bytes\x18\n \x01(\x03\x12\x0e\n\x06weight\x18\x0b \x01(\x01\x12+\n\x08max_wait\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0b\n\x03uri\x18\r \x01(\t\x12-\n\tload_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11num_rows_answered\x18\x10 \x01(\x03\x12\x15\n\rnum_in_flight\x18\x11 \x01(\x05\x12!\n\x05\x65rror\x18\x12 \x01(\x0b\x32\x12.google.rpc.Status\"\xe7\x01\n\x12LoadAdapterRequest\x12\x12\n\nadapter_id\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x30\n\x0cproblem_type\x18\x04 \x01(\x0e\x32\x1a.adaptermux.v1.ProblemType\x12\x0e\n\x06weight\x18\x05 \x01(\x01\x12+\n\x08max_wait\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\x1a\n\x12return_immediately\x18\x08 \x01(\x08\">\n\x13LoadAdapterResponse\x12\'\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x16.adaptermux.v1.Adapter\"k\n\x14UnloadAdapterRequest\x12\x12\n\nadapter_id\x18\x01 \x01(\t\x12\x30\n\rdrain_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"@\n\x15UnloadAdapterResponse\x12\'\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x16.adaptermux.v1.Adapter\"\'\n\x11GetAdapterRequest\x12\x12\n\nadapter_id\x18\x01 \x01(\t\"=\n\x12GetAdapterResponse\x12\'\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x16.adaptermux.v1.Adapter\"h\n\x13ListAdaptersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.adaptermux.v1.AdapterState\"Y\n\x14ListAdaptersResponse\x12(\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32\x16.adaptermux.v1.Adapter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x18\n\x16GetServerStatusRequest\"c\n\x0bQueueStatus\x12\x12\n\nadapter_id\x18\x01 \x01(\t\x12\x10\n\x08num_rows\x18\x02 \x01(\x05\x12.\n\x0boldest_wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"u\n\tRowCounts\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x03\x12\x10\n\x08\x61nswered\x18\x02 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x03\x12\x11\n\tcancelled\x18\x04 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\x05 \x01(\x03\x12\x10\n\x08rejected\x18\x06 \x01(\x03\"\x91\x01\n\rCostEstimates\x12,\n\ttraversal\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05token\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"Q\n\x0cMemoryStatus\x12\x12\n\nbase_bytes\x18\x01 \x01(\x03\x12\x15\n\radapter_bytes\x18\x02 \x01(\x03\x12\x16\n\x0eresident_bytes\x18\x03 \x01(\x03\"\xaf\x05\n\x17GetServerStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12V\n\x11\x61\x64\x61pters_by_state\x18\x03 \x03(\x0b\x32;.adaptermux.v1.GetServerStatusResponse.AdaptersByStateEntry\x12*\n\x06queues\x18\x04 \x03(\x0b\x32\x1a.adaptermux.v1.QueueStatus\x12\x17\n\x0fnum_rows_queued\x18\x05 \x01(\x05\x12&\n\x04rows\x18\x06 \x01(\x0b\x32\x18.adaptermux.v1.RowCounts\x12\x13\n\x0bnum_batches\x18\x07 \x01(\x03\x12\x17\n\x0fmean_batch_rows\x18\x08 \x01(\x01\x12\x16\n\x0enum_traversals\x18\t \x01(\x03\x12\'\n\x1fnum_traversals_in_arrival_order\x18\n \x01(\x03\x12+\n\x05\x63osts\x18\x0b \x01(\x0b\x32\x1c.adaptermux.v1.CostEstimates\x12+\n\x06memory\x18\x0c \x01(\x0b\x32\x1b.adaptermux.v1.MemoryStatus\x12U\n\x10library_versions\x18\r \x03(\x0b\x32;.adaptermux.v1.GetServerStatusResponse.LibraryVersionsEntry\x1a\x36\n\x14\x41\x64\x61ptersByStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x1a\x36\n\x14LibraryVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\xb3\x01\n\x0c\x41\x64\x61pterState\x12\x1d\n\x19\x41\x44\x41PTER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41\x44\x41PTER_STATE_LOADING\x10\x01\x12\x17\n\x13\x41\x44\x41PTER_STATE_READY\x10\x02\x12\x1a\n\x16\x41\x44\x41PTER_STATE_DRAINING\x10\x03\x12\x1a\n\x16\x41\x44\x41PTER_STATE_UNLOADED\x10\x04\x12\x18\n\x14\x41\x44\x41PTER_STATE_FAILED\x10\x05\x32\xce\x03\n\x0c\x41\x64\x61pterAdmin\x12T\n\x0bLoadAdapter\x12!.adaptermux.v1.LoadAdapterRequest\x1a\".adaptermux.v1.LoadAdapterResponse\x12Z\n\rUnloadAdapter\x12#.adaptermux.v1.UnloadAdapterRequest\x1a$.adaptermux.v1.UnloadAdapterResponse\x12Q\n\nGetAdapter\x12 .adaptermux.v1.GetAdapterRequest\x1a!.adaptermux.v1.GetAdapterResponse\x12W\n\x0cListAdapters\x12\".adaptermux.v1.ListAdaptersRequest\x1a#.adaptermux.v1.ListAdaptersResponse\x12`\n\x0fGetServerStatus\x12%.adaptermux.v1.GetServerStatusRequest\x1a&.adaptermux.v1.GetServerStatusResponseBk\n\x10io.adaptermux.v1B\x11\x41\x64\x61pterAdminProtoP\x01ZBgithub.com/adaptermux/adaptermux/gen/go/adaptermux/v1;adaptermuxv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!adaptermux/v1/adapter_admin.proto\x12\radaptermux.v1\x1a\x19\x61\x64\x61ptermux/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xb2\x04\n\x07\x41\x64\x61pter\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.adaptermux.v1.AdapterState\x12!\n\x04task\x18\x04 \x01(\x0e\x32\x13.adaptermux.v1.Task\x12\x30\n\x0cproblem_type\x18\x05 \x01(\x0e\x32\x1a.adaptermux.v1.ProblemType\x12\x11\n\tpeft_type\x18\x06 \x01(\t\x12\x0c\n\x04rank\x18\x07 \x01(\x05\x12\x16\n\x0etarget_modules\x18\x08 \x03(\t\x12\x0e\n\x06labels\x18\t \x03(\t\x12\x12\n\nsize_bytes\x18\n \x01(\x03\x12\x0e\n\x06weight\x18\x0b \x01(\x01\x12+\n\x08max_wait\x18\x0c \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0b\n\x03uri\x18\r \x01(\t\x12-\n\tload_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11num_rows_answered\x18\x10 \x01(\x03\x12\x15\n\rnum_in_flight\x18\x11 \x01(\x05\x12!\n\x05\x65rror\x18\x12 \x01(\x0b\x32\x12.google.rpc.Status\x12)\n\x08\x65xecutor\x18\x13 \x01(\x0e\x32\x17.adaptermux.v1.Executor\"\xe7\x01\n\x12LoadAdapterRequest\x12\x12\n\nadapter_id\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x30\n\x0cproblem_type\x18\x04 \x01(\x0e\x32\x1a.adaptermux.v1.ProblemType\x12\x0e\n\x06weight\x18\x05 \x01(\x01\x12+\n\x08max_wait\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x12\x1a\n\x12return_immediately\x18\x08 \x01(\x08\">\n\x13LoadAdapterResponse\x12\'\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x16.adaptermux.v1.Adapter\"k\n\x14UnloadAdapterRequest\x12\x12\n\nadapter_id\x18\x01 \x01(\t\x12\x30\n\rdrain_timeout\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x66orce\x18\x03 \x01(\x08\"@\n\x15UnloadAdapterResponse\x12\'\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x16.adaptermux.v1.Adapter\"\'\n\x11GetAdapterRequest\x12\x12\n\nadapter_id\x18\x01 \x01(\t\"=\n\x12GetAdapterResponse\x12\'\n\x07\x61\x64\x61pter\x18\x01 \x01(\x0b\x32\x16.adaptermux.v1.Adapter\"h\n\x13ListAdaptersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.adaptermux.v1.AdapterState\"Y\n\x14ListAdaptersResponse\x12(\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32\x16.adaptermux.v1.Adapter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x18\n\x16GetServerStatusRequest\"c\n\x0bQueueStatus\x12\x12\n\nadapter_id\x18\x01 \x01(\t\x12\x10\n\x08num_rows\x18\x02 \x01(\x05\x12.\n\x0boldest_wait\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"u\n\tRowCounts\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x03\x12\x10\n\x08\x61nswered\x18\x02 \x01(\x03\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x03\x12\x11\n\tcancelled\x18\x04 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\x05 \x01(\x03\x12\x10\n\x08rejected\x18\x06 \x01(\x03\"\x91\x01\n\rCostEstimates\x12,\n\ttraversal\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05token\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"Q\n\x0cMemoryStatus\x12\x12\n\nbase_bytes\x18\x01 \x01(\x03\x12\x15\n\radapter_bytes\x18\x02 \x01(\x03\x12\x16\n\x0eresident_bytes\x18\x03 \x01(\x03\"\xdf\x06\n\x17GetServerStatusResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12V\n\x11\x61\x64\x61pters_by_state\x18\x03 \x03(\x0b\x32;.adaptermux.v1.GetServerStatusResponse.AdaptersByStateEntry\x12*\n\x06queues\x18\x04 \x03(\x0b\x32\x1a.adaptermux.v1.QueueStatus\x12\x17\n\x0fnum_rows_queued\x18\x05 \x01(\x05\x12&\n\x04rows\x18\x06 \x01(\x0b\x32\x18.adaptermux.v1.RowCounts\x12\x13\n\x0bnum_batches\x18\x07 \x01(\x03\x12\x17\n\x0fmean_batch_rows\x18\x08 \x01(\x01\x12\x16\n\x0enum_traversals\x18\t \x01(\x03\x12\'\n\x1fnum_traversals_in_arrival_order\x18\n \x01(\x03\x12+\n\x05\x63osts\x18\x0b \x01(\x0b\x32\x1c.adaptermux.v1.CostEstimates\x12+\n\x06memory\x18\x0c \x01(\x0b\x32\x1b.adaptermux.v1.MemoryStatus\x12U\n\x10library_versions\x18\r \x03(\x0b\x32;.adaptermux.v1.GetServerStatusResponse.LibraryVersionsEntry\x12\x1b\n\x13mean_batch_adapters\x18\x0e \x01(\x01\x12X\n\x12\x66orwards_by_kernel\x18\x0f \x03(\x0b\x32<.adaptermux.v1.GetServerStatusResponse.ForwardsByKernelEntry\x1a\x36\n\x14\x41\x64\x61ptersByStateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x1a\x36\n\x14LibraryVersionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x37\n\x15\x46orwardsByKernelEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\xb3\x01\n\x0c\x41\x64\x61pterState\x12\x1d\n\x19\x41\x44\x41PTER_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41\x44\x41PTER_STATE_LOADING\x10\x01\x12\x17\n\x13\x41\x44\x41PTER_STATE_READY\x10\x02\x12\x1a\n\x16\x41\x44\x41PTER_STATE_DRAINING\x10\x03\x12\x1a\n\x16\x41\x44\x41PTER_STATE_UNLOADED\x10\x04\x12\x18\n\x14\x41\x44\x41PTER_STATE_FAILED\x10\x05*L\n\x08\x45xecutor\x12\x18\n\x14\x45XECUTOR_UNSPECIFIED\x10\x00\x12\x11\n\rEXECUTOR_BANK\x10\x01\x12\x13\n\x0f\x45XECUTOR_SWITCH\x10\x02\x32\xce\x03\n\x0c\x41\x64\x61pterAdmin\x12T\n\x0bLoadAdapter\x12!.adaptermux.v1.LoadAdapterRequest\x1a\".adaptermux.v1.LoadAdapterResponse\x12Z\n\rUnloadAdapter\x12#.adaptermux.v1.UnloadAdapterRequest\x1a$.adaptermux.v1.UnloadAdapterResponse\x12Q\n\nGetAdapter\x12 .adaptermux.v1.GetAdapterRequest\x1a!.adaptermux.v1.GetAdapterResponse\x12W\n\x0cListAdapters\x12\".adaptermux.v1.ListAdaptersRequest\x1a#.adaptermux.v1.ListAdaptersResponse\x12`\n\x0fGetServerStatus\x12%.adaptermux.v1.GetServerStatusRequest\x1a&.adaptermux.v1.GetServerStatusResponseBk\n\x10io.adaptermux.v1B\x11\x41\x64\x61pterAdminProtoP\x01ZBgithub.com/adaptermux/adaptermux/gen/go/adaptermux/v1;adaptermuxv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,42 +40,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSERVERSTATUSRESPONSE_ADAPTERSBYSTATEENTRY']._serialized_options = b'8\001'
   _globals['_GETSERVERSTATUSRESPONSE_LIBRARYVERSIONSENTRY']._loaded_options = None
   _globals['_GETSERVERSTATUSRESPONSE_LIBRARYVERSIONSENTRY']._serialized_options = b'8\001'
-  _globals['_ADAPTERSTATE']._serialized_start=2633
-  _globals['_ADAPTERSTATE']._serialized_end=2812
+  _globals['_GETSERVERSTATUSRESPONSE_FORWARDSBYKERNELENTRY']._loaded_options = None
+  _globals['_GETSERVERSTATUSRESPONSE_FORWARDSBYKERNELENTRY']._serialized_options = b'8\001'
+  _globals['_ADAPTERSTATE']._serialized_start=2852
+  _globals['_ADAPTERSTATE']._serialized_end=3031
+  _globals['_EXECUTOR']._serialized_start=3033
+  _globals['_EXECUTOR']._serialized_end=3109
   _globals['_ADAPTER']._serialized_start=170
-  _globals['_ADAPTER']._serialized_end=689
-  _globals['_LOADADAPTERREQUEST']._serialized_start=692
-  _globals['_LOADADAPTERREQUEST']._serialized_end=923
-  _globals['_LOADADAPTERRESPONSE']._serialized_start=925
-  _globals['_LOADADAPTERRESPONSE']._serialized_end=987
-  _globals['_UNLOADADAPTERREQUEST']._serialized_start=989
-  _globals['_UNLOADADAPTERREQUEST']._serialized_end=1096
-  _globals['_UNLOADADAPTERRESPONSE']._serialized_start=1098
-  _globals['_UNLOADADAPTERRESPONSE']._serialized_end=1162
-  _globals['_GETADAPTERREQUEST']._serialized_start=1164
-  _globals['_GETADAPTERREQUEST']._serialized_end=1203
-  _globals['_GETADAPTERRESPONSE']._serialized_start=1205
-  _globals['_GETADAPTERRESPONSE']._serialized_end=1266
-  _globals['_LISTADAPTERSREQUEST']._serialized_start=1268
-  _globals['_LISTADAPTERSREQUEST']._serialized_end=1372
-  _globals['_LISTADAPTERSRESPONSE']._serialized_start=1374
-  _globals['_LISTADAPTERSRESPONSE']._serialized_end=1463
-  _globals['_GETSERVERSTATUSREQUEST']._serialized_start=1465
-  _globals['_GETSERVERSTATUSREQUEST']._serialized_end=1489
-  _globals['_QUEUESTATUS']._serialized_start=1491
-  _globals['_QUEUESTATUS']._serialized_end=1590
-  _globals['_ROWCOUNTS']._serialized_start=1592
-  _globals['_ROWCOUNTS']._serialized_end=1709
-  _globals['_COSTESTIMATES']._serialized_start=1712
-  _globals['_COSTESTIMATES']._serialized_end=1857
-  _globals['_MEMORYSTATUS']._serialized_start=1859
-  _globals['_MEMORYSTATUS']._serialized_end=1940
-  _globals['_GETSERVERSTATUSRESPONSE']._serialized_start=1943
-  _globals['_GETSERVERSTATUSRESPONSE']._serialized_end=2630
-  _globals['_GETSERVERSTATUSRESPONSE_ADAPTERSBYSTATEENTRY']._serialized_start=2520
-  _globals['_GETSERVERSTATUSRESPONSE_ADAPTERSBYSTATEENTRY']._serialized_end=2574
-  _globals['_GETSERVERSTATUSRESPONSE_LIBRARYVERSIONSENTRY']._serialized_start=2576
-  _globals['_GETSERVERSTATUSRESPONSE_LIBRARYVERSIONSENTRY']._serialized_end=2630
-  _globals['_ADAPTERADMIN']._serialized_start=2815
-  _globals['_ADAPTERADMIN']._serialized_end=3277
+  _globals['_ADAPTER']._serialized_end=732
+  _globals['_LOADADAPTERREQUEST']._serialized_start=735
+  _globals['_LOADADAPTERREQUEST']._serialized_end=966
+  _globals['_LOADADAPTERRESPONSE']._serialized_start=968
+  _globals['_LOADADAPTERRESPONSE']._serialized_end=1030
+  _globals['_UNLOADADAPTERREQUEST']._serialized_start=1032
+  _globals['_UNLOADADAPTERREQUEST']._serialized_end=1139
+  _globals['_UNLOADADAPTERRESPONSE']._serialized_start=1141
+  _globals['_UNLOADADAPTERRESPONSE']._serialized_end=1205
+  _globals['_GETADAPTERREQUEST']._serialized_start=1207
+  _globals['_GETADAPTERREQUEST']._serialized_end=1246
+  _globals['_GETADAPTERRESPONSE']._serialized_start=1248
+  _globals['_GETADAPTERRESPONSE']._serialized_end=1309
+  _globals['_LISTADAPTERSREQUEST']._serialized_start=1311
+  _globals['_LISTADAPTERSREQUEST']._serialized_end=1415
+  _globals['_LISTADAPTERSRESPONSE']._serialized_start=1417
+  _globals['_LISTADAPTERSRESPONSE']._serialized_end=1506
+  _globals['_GETSERVERSTATUSREQUEST']._serialized_start=1508
+  _globals['_GETSERVERSTATUSREQUEST']._serialized_end=1532
+  _globals['_QUEUESTATUS']._serialized_start=1534
+  _globals['_QUEUESTATUS']._serialized_end=1633
+  _globals['_ROWCOUNTS']._serialized_start=1635
+  _globals['_ROWCOUNTS']._serialized_end=1752
+  _globals['_COSTESTIMATES']._serialized_start=1755
+  _globals['_COSTESTIMATES']._serialized_end=1900
+  _globals['_MEMORYSTATUS']._serialized_start=1902
+  _globals['_MEMORYSTATUS']._serialized_end=1983
+  _globals['_GETSERVERSTATUSRESPONSE']._serialized_start=1986
+  _globals['_GETSERVERSTATUSRESPONSE']._serialized_end=2849
+  _globals['_GETSERVERSTATUSRESPONSE_ADAPTERSBYSTATEENTRY']._serialized_start=2682
+  _globals['_GETSERVERSTATUSRESPONSE_ADAPTERSBYSTATEENTRY']._serialized_end=2736
+  _globals['_GETSERVERSTATUSRESPONSE_LIBRARYVERSIONSENTRY']._serialized_start=2738
+  _globals['_GETSERVERSTATUSRESPONSE_LIBRARYVERSIONSENTRY']._serialized_end=2792
+  _globals['_GETSERVERSTATUSRESPONSE_FORWARDSBYKERNELENTRY']._serialized_start=2794
+  _globals['_GETSERVERSTATUSRESPONSE_FORWARDSBYKERNELENTRY']._serialized_end=2849
+  _globals['_ADAPTERADMIN']._serialized_start=3112
+  _globals['_ADAPTERADMIN']._serialized_end=3574
 # @@protoc_insertion_point(module_scope)

@@ -59,6 +59,40 @@ ADAPTER_STATE_FAILED: AdapterState.ValueType  # 5
 """Its load failed; `error` says why. Load it again, or unload it to forget it."""
 global___AdapterState = AdapterState
 
+class _Executor:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _ExecutorEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Executor.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    EXECUTOR_UNSPECIFIED: _Executor.ValueType  # 0
+    """Not known: the adapter is LOADING or FAILED, and no earlier revision serves."""
+    EXECUTOR_BANK: _Executor.ValueType  # 1
+    """The bank: its rows share batches with those of other adapters in the bank and of the base model, and never cost a
+    traversal.
+    """
+    EXECUTOR_SWITCH: _Executor.ValueType  # 2
+    """A PEFT module tree, since it doesn't fit the bank's form or the operator turned the bank off: each batch of it is
+    its own, and may cost a traversal first.
+    """
+
+class Executor(_Executor, metaclass=_ExecutorEnumTypeWrapper):
+    """What computes an adapter's rows (one input for one adapter). It decides what a batch may hold; answers equal those of
+    plain PEFT by either.
+    """
+
+EXECUTOR_UNSPECIFIED: Executor.ValueType  # 0
+"""Not known: the adapter is LOADING or FAILED, and no earlier revision serves."""
+EXECUTOR_BANK: Executor.ValueType  # 1
+"""The bank: its rows share batches with those of other adapters in the bank and of the base model, and never cost a
+traversal.
+"""
+EXECUTOR_SWITCH: Executor.ValueType  # 2
+"""A PEFT module tree, since it doesn't fit the bank's form or the operator turned the bank off: each batch of it is
+its own, and may cost a traversal first.
+"""
+global___Executor = Executor
+
 @typing.final
 class Adapter(google.protobuf.message.Message):
     """An adapter as the server knows it."""
@@ -83,6 +117,7 @@ class Adapter(google.protobuf.message.Message):
     NUM_ROWS_ANSWERED_FIELD_NUMBER: builtins.int
     NUM_IN_FLIGHT_FIELD_NUMBER: builtins.int
     ERROR_FIELD_NUMBER: builtins.int
+    EXECUTOR_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The id that requests name."""
     revision: builtins.str
@@ -109,6 +144,8 @@ class Adapter(google.protobuf.message.Message):
     """Rows (one input for one adapter) answered since it was loaded."""
     num_in_flight: builtins.int
     """Requests in flight now."""
+    executor: global___Executor.ValueType
+    """What computes its rows; chosen at load, from its files and the server's settings."""
     @property
     def target_modules(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The base's modules that it changes, by name, sorted."""
@@ -154,9 +191,10 @@ class Adapter(google.protobuf.message.Message):
         num_rows_answered: builtins.int = ...,
         num_in_flight: builtins.int = ...,
         error: google.rpc.status_pb2.Status | None = ...,
+        executor: global___Executor.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["error", b"error", "last_used_time", b"last_used_time", "load_time", b"load_time", "max_wait", b"max_wait"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["error", b"error", "id", b"id", "labels", b"labels", "last_used_time", b"last_used_time", "load_time", b"load_time", "max_wait", b"max_wait", "num_in_flight", b"num_in_flight", "num_rows_answered", b"num_rows_answered", "peft_type", b"peft_type", "problem_type", b"problem_type", "rank", b"rank", "revision", b"revision", "size_bytes", b"size_bytes", "state", b"state", "target_modules", b"target_modules", "task", b"task", "uri", b"uri", "weight", b"weight"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["error", b"error", "executor", b"executor", "id", b"id", "labels", b"labels", "last_used_time", b"last_used_time", "load_time", b"load_time", "max_wait", b"max_wait", "num_in_flight", b"num_in_flight", "num_rows_answered", b"num_rows_answered", "peft_type", b"peft_type", "problem_type", b"problem_type", "rank", b"rank", "revision", b"revision", "size_bytes", b"size_bytes", "state", b"state", "target_modules", b"target_modules", "task", b"task", "uri", b"uri", "weight", b"weight"]) -> None: ...
 
 global___Adapter = Adapter
 
@@ -554,6 +592,22 @@ class GetServerStatusResponse(google.protobuf.message.Message):
         ) -> None: ...
         def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
+    @typing.final
+    class ForwardsByKernelEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     VERSION_FIELD_NUMBER: builtins.int
     START_TIME_FIELD_NUMBER: builtins.int
     ADAPTERS_BY_STATE_FIELD_NUMBER: builtins.int
@@ -567,6 +621,8 @@ class GetServerStatusResponse(google.protobuf.message.Message):
     COSTS_FIELD_NUMBER: builtins.int
     MEMORY_FIELD_NUMBER: builtins.int
     LIBRARY_VERSIONS_FIELD_NUMBER: builtins.int
+    MEAN_BATCH_ADAPTERS_FIELD_NUMBER: builtins.int
+    FORWARDS_BY_KERNEL_FIELD_NUMBER: builtins.int
     version: builtins.str
     """Version of AdapterMux."""
     num_rows_queued: builtins.int
@@ -579,6 +635,8 @@ class GetServerStatusResponse(google.protobuf.message.Message):
     """Traversals made since the start."""
     num_traversals_in_arrival_order: builtins.int
     """Traversals that serving the same rows one by one in the order of their arrival would have made."""
+    mean_batch_adapters: builtins.float
+    """Mean number of different adapters in a forward since the start; the base model counts as one."""
     @property
     def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the server started."""
@@ -607,6 +665,14 @@ class GetServerStatusResponse(google.protobuf.message.Message):
     def library_versions(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Versions of the libraries that matter for answers, for example "torch" → "2.13.0"."""
 
+    @property
+    def forwards_by_kernel(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """Forwards since the start, by how they added what adapters change; `num_batches` in all. Keys: "base" (nothing to
+        add: rows of the base model alone), "uniform" (one adapter: plain matrix products), "segments" (one adapter after
+        the other, each by plain matrix products), "gathered" (a copy of its adapter's weights for each row, then batched
+        products), "switch" (by a PEFT module tree). What was never used is absent; there may be more keys in future.
+        """
+
     def __init__(
         self,
         *,
@@ -623,8 +689,10 @@ class GetServerStatusResponse(google.protobuf.message.Message):
         costs: global___CostEstimates | None = ...,
         memory: global___MemoryStatus | None = ...,
         library_versions: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        mean_batch_adapters: builtins.float = ...,
+        forwards_by_kernel: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["costs", b"costs", "memory", b"memory", "rows", b"rows", "start_time", b"start_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["adapters_by_state", b"adapters_by_state", "costs", b"costs", "library_versions", b"library_versions", "mean_batch_rows", b"mean_batch_rows", "memory", b"memory", "num_batches", b"num_batches", "num_rows_queued", b"num_rows_queued", "num_traversals", b"num_traversals", "num_traversals_in_arrival_order", b"num_traversals_in_arrival_order", "queues", b"queues", "rows", b"rows", "start_time", b"start_time", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["adapters_by_state", b"adapters_by_state", "costs", b"costs", "forwards_by_kernel", b"forwards_by_kernel", "library_versions", b"library_versions", "mean_batch_adapters", b"mean_batch_adapters", "mean_batch_rows", b"mean_batch_rows", "memory", b"memory", "num_batches", b"num_batches", "num_rows_queued", b"num_rows_queued", "num_traversals", b"num_traversals", "num_traversals_in_arrival_order", b"num_traversals_in_arrival_order", "queues", b"queues", "rows", b"rows", "start_time", b"start_time", "version", b"version"]) -> None: ...
 
 global___GetServerStatusResponse = GetServerStatusResponse

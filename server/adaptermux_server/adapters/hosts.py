@@ -3,7 +3,7 @@
 from typing import Protocol, TypeVar
 
 from adaptermux_server.adapters.checkpoint import Checkpoint
-from adaptermux_server.types import AdapterSpec, ProblemType
+from adaptermux_server.types import AdapterSpec, ExecutorKind, ProblemType
 
 
 class PreparedAdapter(Protocol):
@@ -35,7 +35,9 @@ class ModelHost(Protocol[_Prepared]):
 class QueueHost(Protocol):
     """Whoever owns the queue."""
 
-    def configure_slot(self, slot: int, *, label: str, weight: float, max_wait_seconds: float | None) -> None:
+    def configure_slot(
+        self, slot: int, *, label: str, weight: float, max_wait_seconds: float | None, executor: ExecutorKind
+    ) -> None:
         """Set how the rows of a slot are treated."""
 
     def fail_slot(self, slot: int, error: Exception) -> int:

@@ -26,7 +26,7 @@ from adaptermux_server.errors import (
     InvalidRequestError,
     ShuttingDownError,
 )
-from adaptermux_server.types import AdapterState, Task
+from adaptermux_server.types import AdapterState, ExecutorKind, Task
 
 __all__ = ["Lifecycle", "LoadOptions", "ModelHost", "PreparedAdapter", "QueueHost"]
 
@@ -171,13 +171,13 @@ class Lifecycle:
 
     def _update(self, served: ServedAdapter, options: LoadOptions) -> None:
         served.weight, served.max_wait_seconds = options.weight, self._max_wait(options)
-        self._configure(served.slot, options)
+        self._configure(served.slot, options, served.spec.executor)
 
     async def _serve(
         self, entry: AdapterEntry, options: LoadOptions, key: RevisionKey, prepared: PreparedAdapter
     ) -> None:
         slot = self._registry.next_slot()
-        self._configure(slot, options)
+        self._configure(slot, options, prepared.spec.executor)
         try:
             await self._model_host.install(slot, prepared)
         except BaseException:
@@ -196,9 +196,13 @@ class Lifecycle:
         for earlier in self._registry.publish(entry, served):
             self._retire(entry, earlier)
 
-    def _configure(self, slot: int, options: LoadOptions) -> None:
+    def _configure(self, slot: int, options: LoadOptions, executor: ExecutorKind) -> None:
         self._queue_host.configure_slot(
-            slot, label=options.adapter_id, weight=options.weight, max_wait_seconds=self._max_wait(options)
+            slot,
+            label=options.adapter_id,
+            weight=options.weight,
+            max_wait_seconds=self._max_wait(options),
+            executor=executor,
         )
 
     async def _unload(self, entry: AdapterEntry, drain_timeout_seconds: float, force: bool) -> AdapterRecord:

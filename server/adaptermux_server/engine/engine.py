@@ -5,19 +5,27 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, TypeVarTuple
+from typing import Literal, TypeVar, TypeVarTuple
 
+import structlog
 import torch
 
 from adaptermux_server.adapters.checkpoint import Checkpoint
 from adaptermux_server.engine.backbone import Backbone, load_backbone
-from adaptermux_server.engine.executor import Executor, SwitchExecutor
+from adaptermux_server.engine.bank.bank import Bank
+from adaptermux_server.engine.bank.costs import KernelCosts
+from adaptermux_server.engine.bank.executor import BankExecutor
+from adaptermux_server.engine.bank.probe import bank_holds
+from adaptermux_server.engine.executor import CombinedExecutor, Executor
 from adaptermux_server.engine.prepare import AdapterPreparer, PreparedAdapter
+from adaptermux_server.engine.switch.executor import SwitchExecutor
 from adaptermux_server.errors import ShuttingDownError
 from adaptermux_server.types import BatchPlan, BatchResult, ProblemType
 
 _Args = TypeVarTuple("_Args")
 _Result = TypeVar("_Result")
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +39,10 @@ class EngineSettings:
     """A name such as "bfloat16"; "auto": as the model's files have it. What is fast depends on the machine: measure."""
     num_threads: int | None = None
     """Threads of one forward; None: as torch chooses."""
+    executor: Literal["auto", "switch"] = "auto"
+    """"switch": the bank isn't used."""
+    kernel_costs: KernelCosts | None = None
+    """By which the bank picks its kernels; None: measured at the start."""
     adapters_per_tree: int = 16
     """See `SwitchExecutor`."""
 
@@ -49,13 +61,15 @@ class Engine:
     A command, once given, is carried out even if whoever awaits it is cancelled.
     """
 
-    def __init__(self, backbone: Backbone, executor: Executor, num_threads: int | None = None) -> None:
+    def __init__(
+        self, backbone: Backbone, executor: Executor, preparer: AdapterPreparer, num_threads: int | None = None
+    ) -> None:
         self.backbone = backbone
         self._executor = executor
-        self._preparer = AdapterPreparer(backbone)
-        initializer = None if num_threads is None else partial(torch.set_num_threads, num_threads)
-        self._model_thread = ThreadPoolExecutor(1, "engine", initializer)
-        self._prepare_thread = ThreadPoolExecutor(1, "prepare")
+        self._preparer = preparer
+        # The number is a thread's own. Small work beside the forwards would only fight them for the cores.
+        self._model_thread = _thread("engine", num_threads or torch.get_num_threads())
+        self._prepare_thread = _thread("prepare", 1)
         self._closed = False
 
     async def run(self, plan: BatchPlan) -> BatchResult:
@@ -92,9 +106,33 @@ class Engine:
         return await asyncio.get_running_loop().run_in_executor(thread, function, *args)
 
 
+def _thread(name: str, num_threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, name, partial(torch.set_num_threads, num_threads))
+
+
 def open_engine(settings: EngineSettings) -> Engine:
     """Load the base model and start the engine. Blocks for as long as the load takes; raises as `load_backbone`
     and `AdapterPreparer` do.
     """
     backbone = load_backbone(settings.model, settings.device, settings.dtype)
-    return Engine(backbone, SwitchExecutor(backbone, settings.adapters_per_tree), settings.num_threads)
+    executor, preparer = assemble(backbone, settings)
+    return Engine(backbone, executor, preparer, settings.num_threads)
+
+
+def assemble(backbone: Backbone, settings: EngineSettings) -> tuple[Executor, AdapterPreparer]:
+    """Make what computes on a backbone, and what prepares adapters for it. Raises as `AdapterPreparer` does."""
+    bank = _open_bank(backbone, settings.kernel_costs) if settings.executor == "auto" else None
+    switch = SwitchExecutor(backbone, settings.adapters_per_tree)
+    executor = switch if bank is None else CombinedExecutor(BankExecutor(backbone, bank), switch)
+    return executor, AdapterPreparer(backbone, bank)
+
+
+def _open_bank(backbone: Backbone, costs: KernelCosts | None) -> Bank | None:
+    bank = Bank(backbone, costs)
+    if not bank.sites:
+        _log.warning("bank is off", reason="no module of the base model reads its input row by row")
+        return None
+    if not bank_holds(bank, backbone):
+        _log.warning("bank is off", reason="rows of the base model would touch each other")
+        return None
+    return bank

@@ -55,18 +55,37 @@ def backbone_prefix(model: Any) -> str:
     return "" if model.base_model is model else f"{model.base_model_prefix}."
 
 
+class HeadTemplate:
+    """The head of a task's model without weights, from which shells are made."""
+
+    def __init__(self, backbone: Backbone, task: Task, num_labels: int) -> None:
+        """Raises ConfigUnsupportedError where the backbone's architecture has no model for the task."""
+        model = bare_model(backbone, task, num_labels)
+        setattr(model, model.base_model_prefix, _Stub())
+        self.task = task
+        self._model = model.eval().requires_grad_(False)
+
+    def fill(self, tensors: Mapping[str, torch.Tensor]) -> "HeadShell":
+        """Make a shell. `tensors`: all of the head's, by their names in the task's model, on the backbone's device.
+
+        Raises ConfigUnsupportedError if the head needs values besides.
+        """
+        if any(name not in tensors for name, _ in self._model.named_buffers()):
+            name = type(self._model).__name__
+            raise ConfigUnsupportedError("task_type", f"{name} computes with values that no file holds")
+        config = self._model.config
+        model = copy.deepcopy(self._model, memo={id(config): config})
+        model.load_state_dict(dict(tensors), assign=True)
+        return HeadShell(model, self.task)
+
+
 class HeadShell:
     """One adapter's head. It belongs to the engine thread: a forward passes the hidden states through the stub."""
 
-    def __init__(self, backbone: Backbone, task: Task, num_labels: int, tensors: Mapping[str, torch.Tensor]) -> None:
-        """`tensors`: all of the head's, by their names in the task's model, on the backbone's device."""
-        model = bare_model(backbone, task, num_labels)
-        self._stub = _Stub()
-        setattr(model, model.base_model_prefix, self._stub)
-        if any(name not in tensors for name, _ in model.named_buffers()):
-            raise ConfigUnsupportedError("task_type", f"{type(model).__name__} computes with values that no file holds")
-        model.load_state_dict(dict(tensors), assign=True)
-        self._model = model.eval().requires_grad_(False)
+    def __init__(self, model: Any, task: Task) -> None:
+        """`model`: the task's, with its weights and a `_Stub` for a backbone; see `HeadTemplate`."""
+        self._stub: _Stub = getattr(model, model.base_model_prefix)
+        self._model = model
         self._task = task
 
     @torch.inference_mode()

@@ -19,26 +19,27 @@ class PaddingProbe:
 
     def __init__(self, backbone: Backbone) -> None:
         """Raises ValueError if the backbone can't compute from token ids alone, or if its answers differ."""
-        self._tolerance = _TOLERANCES.get(backbone.dtype, _COARSE_TOLERANCE)
         short, long = (_encode(backbone, text) for text in (_SHORT, _LONG))
         self._alone = _compute(backbone, [short])
         self._beside = _compute(backbone, [short, long])
         alone, beside = (outputs.last_hidden_state[0, : len(short["input_ids"])] for _, outputs in self._pair)
-        if not self._close(alone, beside):
+        if not close(alone, beside):
             raise ValueError(f"{backbone.facts.architecture} can't be served: its answers depend on padding")
 
     def holds_for(self, head: HeadShell) -> bool:
         """Whether a head, too, answers alike with and without padding."""
         alone, beside = (head.forward(batch, outputs)[0] for batch, outputs in self._pair)
-        return self._close(alone, beside)
+        return close(alone, beside)
 
     @property
     def _pair(self) -> tuple[tuple[Batch, Any], tuple[Batch, Any]]:
         return self._alone, self._beside
 
-    def _close(self, one: torch.Tensor, other: torch.Tensor) -> bool:
-        limit = self._tolerance * float(one.abs().max())
-        return torch.allclose(one.float(), other.float(), rtol=0.0, atol=limit)
+
+def close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two computations of the same values, of one type, agree but for rounding."""
+    limit = _TOLERANCES.get(one.dtype, _COARSE_TOLERANCE) * float(one.abs().max())
+    return torch.allclose(one.float(), other.float(), rtol=0.0, atol=limit)
 
 
 def _encode(backbone: Backbone, text: str) -> Columns:

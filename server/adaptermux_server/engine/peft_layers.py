@@ -16,12 +16,15 @@ import torch
 from peft import PeftConfig, PeftModel, get_layer_status, get_peft_model
 from peft.functional import delete_adapter, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_PREFIX_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
+from peft.tuners import ia3, lora
+from peft.tuners.lora.variants import DoraLinearVariant
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import AuxiliaryTrainingWrapper
 from peft.utils.error import NoMatchingPeftModuleError
 from peft.utils.other import get_pattern_key
 from torch import nn
 
+from adaptermux_server.engine.forms import Form, LowRank, Scaled
 from adaptermux_server.engine.target_names import literal_pattern
 from adaptermux_server.types import Task
 
@@ -69,6 +72,8 @@ class Outline:
     """Those of `adapted` that IA3 scales at their input rather than at their output."""
     rank: int
     """0 where the method has none."""
+    forms: Mapping[str, Form] | None
+    """What the layers compute, by the names of `adapted`; None: one of them is no `Form`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ class Layers:
     saved: frozenset[str]
     tensors: Mapping[str, torch.Tensor]
     """By their names in a checkpoint of this tree, `ROOT` included."""
+    forms: Mapping[str, Form] | None
+    """As in `Outline`, by the names of `adapted`."""
 
     @property
     def companions(self) -> tuple[Any, ...] | None:
@@ -114,6 +121,7 @@ def outline(model: nn.Module, fields: Mapping[str, Any]) -> Outline:
             name for name, module in model.named_modules() if getattr(module, "is_feedforward", False)
         ),
         rank=getattr(config, _RANK_FIELDS.get(fields["peft_type"], "r"), 0) or 0,
+        forms=_forms(model),
     )
 
 
@@ -139,6 +147,7 @@ def part(
         adapted=frozenset(adapted.values()),
         saved=saved,
         tensors=dict(_inner_tensors(tensors, within)),
+        forms=None if whole.forms is None else {inner: whole.forms[name] for name, inner in adapted.items()},
     )
 
 
@@ -175,6 +184,34 @@ def _config(fields: Mapping[str, Any]) -> PeftConfig:
     # A copy, since PEFT changes lists of its configurations in place.
     values = {**copy.deepcopy(dict(fields)), "inference_mode": True}
     return PEFT_TYPE_TO_CONFIG_MAPPING[values["peft_type"]](**values)
+
+
+def _forms(model: nn.Module) -> dict[str, Form] | None:
+    """What the layers of the only adapter compute, as PEFT has set them up; None: not all are forms."""
+    forms = {name: _form(module) for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)}
+    known = {name: form for name, form in forms.items() if form is not None}
+    return known if len(known) == len(forms) else None
+
+
+def _form(module: BaseTunerLayer) -> Form | None:
+    # Exact types: other methods' layers and other kinds of layers are subclasses of these.
+    if type(module) in (lora.Linear, lora.Embedding):
+        return _low_rank(module)
+    return Scaled(module.is_feedforward) if type(module) is ia3.Linear else None
+
+
+def _low_rank(module: lora.LoraLayer) -> LowRank | None:
+    variant = module.lora_variant.get(_NAME)
+    is_embedding = type(module) is lora.Embedding
+    if variant is not None and (is_embedding or type(variant) is not DoraLinearVariant):
+        return None
+    return LowRank(
+        rank=module.r[_NAME],
+        scale=module.scaling[_NAME],
+        has_magnitude=variant is not None,
+        has_bias=module.lora_bias[_NAME],
+        is_embedding=is_embedding,
+    )
 
 
 def _names_of(model: nn.Module, kind: type) -> Iterator[str]:

@@ -9,18 +9,23 @@ import torch
 from adaptermux_server.adapters.checkpoint import Checkpoint
 from adaptermux_server.engine import peft_layers
 from adaptermux_server.engine.backbone import Backbone
+from adaptermux_server.engine.bank.bank import Bank
+from adaptermux_server.engine.bank.content import BankContent
+from adaptermux_server.engine.blueprints import Blueprint, Blueprints
 from adaptermux_server.engine.fit import Anatomy, check_fit
-from adaptermux_server.engine.heads import HeadShell, backbone_prefix, bare_model
+from adaptermux_server.engine.heads import HeadShell
 from adaptermux_server.engine.padding import PaddingProbe
-from adaptermux_server.engine.peft_layers import ROOT, Layers, Outline
-from adaptermux_server.engine.target_names import resolve_patterns
+from adaptermux_server.engine.peft_layers import ROOT, Layers
 from adaptermux_server.errors import (
     BaseMismatchError,
     CheckpointMismatchError,
     ConfigUnsupportedError,
     InvalidRequestError,
 )
-from adaptermux_server.types import AdapterSpec, ProblemType, Task
+from adaptermux_server.types import AdapterSpec, ExecutorKind, ProblemType, Task
+
+Content = BankContent | Layers | None
+"""An adapter's part of the backbone, for the bank or for a module tree; None: it changes nothing there."""
 
 _LABELLED = (Task.SEQUENCE_CLASSIFICATION, Task.TOKEN_CLASSIFICATION)
 
@@ -30,8 +35,8 @@ class PreparedAdapter:
     """An adapter that fits the base model, with its head built and its tensors on the device."""
 
     spec: AdapterSpec
-    layers: Layers | None
-    """Its part of the backbone; None: it changes nothing there."""
+    content: Content
+    """For the executor that `spec` names."""
     head: HeadShell | None
     """None for feature extraction."""
     unseen_columns: frozenset[str]
@@ -41,15 +46,20 @@ class PreparedAdapter:
 class AdapterPreparer:
     """Checks checkpoints against one base model and builds all of an adapter that doesn't touch it."""
 
-    def __init__(self, backbone: Backbone) -> None:
-        """Raises ValueError if the backbone's answers would depend on who else is in a batch."""
+    def __init__(self, backbone: Backbone, bank: Bank | None) -> None:
+        """`bank`: None: all is for the switch executor.
+
+        Raises ValueError if the backbone's answers would depend on who else is in a batch.
+        """
         self._backbone = backbone
+        self._bank = bank
         self._probe = PaddingProbe(backbone)
+        self._blueprints = Blueprints(backbone)
 
     def prepare(
         self, checkpoint: Checkpoint, labels: tuple[str, ...] = (), problem_type: ProblemType | None = None
     ) -> PreparedAdapter:
-        """Take some 100 ms to check everything that can be wrong.
+        """Check everything that can be wrong: some 100 ms for the first adapter of a kind, less for the next.
 
         `labels` empty: LABEL_0… ; `problem_type` None: regression for one output, else single label.
 
@@ -58,31 +68,63 @@ class AdapterPreparer:
             BaseMismatchError, CheckpointMismatchError, HeadIncompleteError: see `check_fit`.
             InvalidRequestError: `labels`, which aren't the checkpoint's own, don't fit the head.
         """
-        num_labels = _num_labels(self._backbone, checkpoint, labels)
-        anatomy, outline, fields = self._checked(checkpoint, num_labels)
-        tensors = _to_device(self._backbone, checkpoint, fields)
-        layers = peft_layers.part(fields, outline, tensors, _inside(anatomy))
+        num_labels = self._num_labels(checkpoint, labels)
+        blueprint = self._blueprint(checkpoint, num_labels)
+        check_fit(
+            blueprint.anatomy,
+            blueprint.outline,
+            {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()},
+        )
+        tensors = _to_device(self._backbone, checkpoint, blueprint.fields)
+        layers = peft_layers.part(blueprint.fields, blueprint.outline, tensors, _inside(blueprint.anatomy))
+        unseen_columns = peft_layers.UNSEEN_COLUMNS.get(checkpoint.task, frozenset())
+        executor, content = self._placed(layers, unseen_columns)
         names = _labels(checkpoint, labels, num_labels)
+        head = self._head(checkpoint.task, num_labels, blueprint.anatomy, tensors)
         spec = AdapterSpec(
             task=checkpoint.task,
             problem_type=_problem_type(checkpoint.task, names, problem_type),
             labels=names,
             peft_type=checkpoint.peft_type,
-            rank=outline.rank,
+            rank=blueprint.outline.rank,
             target_modules=tuple(sorted(layers.adapted)) if layers else (),
             size_bytes=sum(tensor.nbytes for tensor in tensors.values()),
+            executor=executor,
         )
-        head = self._head(checkpoint.task, num_labels, anatomy, tensors)
-        return PreparedAdapter(spec, layers, head, peft_layers.UNSEEN_COLUMNS.get(checkpoint.task, frozenset()))
+        return PreparedAdapter(spec, content, head, unseen_columns)
 
-    def _checked(self, checkpoint: Checkpoint, num_labels: int) -> tuple[Anatomy, Outline, dict[str, Any]]:
-        """The task's model, what PEFT makes of it, and the configuration with its patterns resolved."""
-        model = bare_model(self._backbone, checkpoint.task, num_labels)
-        anatomy = _anatomy(self._backbone, model, checkpoint.task)
-        fields = resolve_patterns(checkpoint.config, sorted(anatomy.modules))
-        outline = _outline(model, fields, checkpoint)
-        check_fit(anatomy, outline, {name: tuple(tensor.shape) for name, tensor in checkpoint.tensors.items()})
-        return anatomy, outline, fields
+    def _placed(self, layers: Layers | None, unseen_columns: frozenset[str]) -> tuple[ExecutorKind, Content]:
+        """For the bank where that can represent it exactly, else for the switch executor."""
+        if self._bank is None or not self._bank.can_hide(unseen_columns):
+            return ExecutorKind.SWITCH, layers
+        if layers is None:
+            return ExecutorKind.BANK, None
+        if not self._bank.fits(layers):
+            return ExecutorKind.SWITCH, layers
+        return ExecutorKind.BANK, self._bank.make_content(layers)
+
+    def _num_labels(self, checkpoint: Checkpoint, labels: tuple[str, ...]) -> int:
+        """Outputs of the head, by its tensors."""
+        if checkpoint.task not in _LABELLED:
+            return 2
+        for name, axis in self._blueprints.label_axes(checkpoint.task).items():
+            tensor = checkpoint.tensors.get(ROOT + name)
+            if tensor is not None and tensor.ndim > axis and tensor.shape[axis] > 0:
+                return _checked_count(checkpoint, labels, ROOT + name, tensor.shape[axis])
+        # Without such a tensor the head isn't in the checkpoint, which `check_fit` will say.
+        return len(labels) or 2
+
+    def _blueprint(self, checkpoint: Checkpoint, num_labels: int) -> Blueprint:
+        try:
+            return self._blueprints.draw(checkpoint.task, num_labels, checkpoint.config)
+        except peft_layers.NoTargetsError as error:
+            first = min(checkpoint.tensors, default=ROOT)
+            raise BaseMismatchError(first, "target_modules names no module of the base model") from error
+        except (ValueError, TypeError, NotImplementedError) as error:
+            architecture = self._backbone.facts.architecture
+            raise ConfigUnsupportedError(
+                "adapter_config.json", f"PEFT can't apply it to {architecture}; check its names and sizes"
+            ) from error
 
     def _head(
         self, task: Task, num_labels: int, anatomy: Anatomy, tensors: Mapping[str, torch.Tensor]
@@ -90,7 +132,7 @@ class AdapterPreparer:
         if task is Task.FEATURE_EXTRACTION:
             return None
         names = [name for name in anatomy.weights if not anatomy.in_backbone(name)]
-        head = HeadShell(self._backbone, task, num_labels, {name: tensors[ROOT + name] for name in names})
+        head = self._blueprints.head(task, num_labels).fill({name: tensors[ROOT + name] for name in names})
         if not self._probe.holds_for(head):
             architecture = self._backbone.facts.architecture
             raise ConfigUnsupportedError(
@@ -99,51 +141,12 @@ class AdapterPreparer:
         return head
 
 
-def _num_labels(backbone: Backbone, checkpoint: Checkpoint, labels: tuple[str, ...]) -> int:
-    """Outputs of the head: the size that the head's tensors have where models of 2 and 3 labels differ."""
-    if checkpoint.task not in _LABELLED:
-        return 2
-    two, three = (bare_model(backbone, checkpoint.task, count).state_dict() for count in (2, 3))
-    for name in two:
-        axis = next((axis for axis, size in enumerate(two[name].shape) if size != three[name].shape[axis]), None)
-        tensor = checkpoint.tensors.get(ROOT + name)
-        if axis is not None and tensor is not None and tensor.ndim > axis and tensor.shape[axis] > 0:
-            return _checked_count(checkpoint, labels, ROOT + name, tensor.shape[axis])
-    # Without such a tensor the head isn't in the checkpoint, which `check_fit` will say.
-    return len(labels) or 2
-
-
 def _checked_count(checkpoint: Checkpoint, labels: tuple[str, ...], tensor: str, count: int) -> int:
     if len(labels) in (0, count):
         return count
     if labels == checkpoint.labels:
         raise CheckpointMismatchError(tensor, f"has {count} outputs, and config.json names {len(labels)} labels")
     raise InvalidRequestError(("labels", f"are {len(labels)}, and the head has {count} outputs"))
-
-
-def _anatomy(backbone: Backbone, model: Any, task: Task) -> Anatomy:
-    prefix = backbone_prefix(model)
-    weights = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    # Without a head only the last hidden state counts, and no base is loaded that lacks weights for that.
-    random = {prefix + name for name in backbone.missing} if task is not Task.FEATURE_EXTRACTION else set()
-    return Anatomy(
-        prefix=prefix,
-        modules=frozenset(name for name, _ in model.named_modules() if name),
-        weights=weights,
-        random=frozenset(random & weights.keys()),
-    )
-
-
-def _outline(model: Any, fields: Mapping[str, Any], checkpoint: Checkpoint) -> Outline:
-    try:
-        return peft_layers.outline(model, fields)
-    except peft_layers.NoTargetsError as error:
-        first = min(checkpoint.tensors, default=ROOT)
-        raise BaseMismatchError(first, "target_modules names no module of the base model") from error
-    except (ValueError, TypeError, NotImplementedError) as error:
-        raise ConfigUnsupportedError(
-            "adapter_config.json", f"PEFT can't apply it to {type(model).__name__}; check its names and sizes"
-        ) from error
 
 
 def _to_device(backbone: Backbone, checkpoint: Checkpoint, fields: Mapping[str, Any]) -> dict[str, torch.Tensor]:

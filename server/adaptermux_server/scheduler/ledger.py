@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Literal
 
 from adaptermux_server.scheduler.arrivals import Arrival, ArrivalOrder
-from adaptermux_server.types import BatchPlan, BatchResult, Row, RowCounts
+from adaptermux_server.types import BatchPlan, BatchResult, Kernel, Row, RowCounts
 
 Outcome = Literal["answered", "failed", "cancelled", "expired"]
 
@@ -16,7 +16,9 @@ class Ledger:
     def __init__(self) -> None:
         self.num_batches = 0
         self.num_batched_rows = 0
+        self.num_batched_adapters = 0
         self.num_traversals = 0
+        self.forwards_by_kernel: Counter[Kernel] = Counter()
         self._arrivals = ArrivalOrder()
         self._present: dict[Row, Arrival] = {}
         self._counts: Counter[str] = Counter()
@@ -57,4 +59,6 @@ class Ledger:
         """A batch was computed."""
         self.num_batches += len(plan.forwards)
         self.num_batched_rows += len(plan.rows)
+        self.num_batched_adapters += sum(len({plan.rows[i].slot for i in forward}) for forward in plan.forwards)
         self.num_traversals += result.num_traversals
+        self.forwards_by_kernel.update(result.kernels)

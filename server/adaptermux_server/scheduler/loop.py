@@ -20,6 +20,7 @@ from adaptermux_server.types import (
     BatchPlan,
     BatchRecord,
     BatchResult,
+    ExecutorKind,
     QueueDepth,
     Row,
     RowAnswer,
@@ -73,7 +74,13 @@ class Scheduler:
         self._work.set()
 
     def configure_slot(
-        self, slot: int, *, label: str, weight: float = 1.0, max_wait_seconds: float | None = None
+        self,
+        slot: int,
+        *,
+        label: str,
+        weight: float = 1.0,
+        max_wait_seconds: float | None = None,
+        executor: ExecutorKind,
     ) -> None:
         """Set how a slot is named and served; may be repeated while rows wait.
 
@@ -81,10 +88,11 @@ class Scheduler:
             slot: an adapter's, or BASE_SLOT.
             label: for messages to callers: the adapter's id.
             weight: share of compute under contention, relative to other slots; above 0.
-            max_wait_seconds: after it, the slot's oldest row is overdue. None: the settings' bound.
+            max_wait_seconds: after it, the slot's oldest row makes its lane overdue. None: the settings' bound.
+            executor: what computes its rows; those in the bank share batches. Takes effect when none of its rows waits.
         """
         self._labels[slot] = label
-        self._policy.configure_slot(slot, weight, max_wait_seconds)
+        self._policy.configure_slot(slot, weight, max_wait_seconds, executor)
 
     def forget_slot(self, slot: int) -> None:
         """Drop what `configure_slot` set, once the slot's last row has left."""
@@ -93,7 +101,7 @@ class Scheduler:
 
     def fail_slot(self, slot: int, error: Exception) -> int:
         """Give `error` to all rows of a slot that wait (not to those being computed); returns how many they were."""
-        rows = self._queues.take_all(slot)
+        rows = self._queues.take_slot(slot)
         self._refuse(rows, error, "cancelled")
         return len(rows)
 
@@ -106,6 +114,8 @@ class Scheduler:
             num_batched_rows=self._ledger.num_batched_rows,
             num_traversals=self._ledger.num_traversals,
             num_traversals_in_arrival_order=self._ledger.num_traversals_in_arrival_order,
+            num_batched_adapters=self._ledger.num_batched_adapters,
+            forwards_by_kernel=dict(self._ledger.forwards_by_kernel),
             costs=self._costs.estimates(),
         )
 
@@ -137,18 +147,18 @@ class Scheduler:
         try:
             while True:
                 await self._work.wait()
-                plan = self._pick()
-                if plan is None:
+                batch = self._pick()
+                if batch is None:
                     self._work.clear()
                 else:
-                    await self._run(plan)
+                    await self._run(*batch)
         finally:
             # After a bug, too, nobody must wait for a task that is gone.
             self._accepting = False
             self._fail_all_waiting()
 
-    def _pick(self) -> BatchPlan | None:
-        """The next batch; None: nothing waits."""
+    def _pick(self) -> tuple[int, BatchPlan] | None:
+        """The next batch, after its lane; None: nothing waits."""
         while True:
             decision = self._policy.next_batch(self._clock())
             self._refuse(decision.expired, DeadlineExceededError(), "expired")
@@ -157,9 +167,9 @@ class Scheduler:
             rows = tuple(row for row in decision.rows if not self._left_already(row))
             if rows:
                 lengths = [row.num_tokens for row in rows]
-                return BatchPlan(decision.slot, rows, split(lengths, self._settings.batch_limits, self._costs))
+                return decision.lane, BatchPlan(rows, split(lengths, self._settings.batch_limits, self._costs))
 
-    async def _run(self, plan: BatchPlan) -> None:
+    async def _run(self, lane: int, plan: BatchPlan) -> None:
         started_at = self._clock()
         try:
             result = await self._runner(plan)
@@ -169,10 +179,10 @@ class Scheduler:
             raise
         except Exception as error:  # the border to the engine: whatever it raises is the answer of these rows alone
             self._refuse(plan.rows, error, "failed")
-            self._policy.batch_done(plan.slot, self._clock() - started_at, self._policy.resident_slots)
+            self._policy.batch_done(lane, self._clock() - started_at, self._policy.resident_slots)
         else:
             self._settle(plan, answers)
-            self._learn(plan, result)
+            self._learn(lane, plan, result)
 
     def _settle(self, plan: BatchPlan, answers: Iterable[RowAnswer]) -> None:
         for row, answer in zip(plan.rows, answers, strict=True):
@@ -180,8 +190,8 @@ class Scheduler:
                 row.future.set_result(answer)
                 self._ledger.left(row, "answered")
 
-    def _learn(self, plan: BatchPlan, result: BatchResult) -> None:
-        self._policy.batch_done(plan.slot, result.compute_seconds, result.resident_slots)
+    def _learn(self, lane: int, plan: BatchPlan, result: BatchResult) -> None:
+        self._policy.batch_done(lane, result.compute_seconds, result.resident_slots)
         self._ledger.batch_done(plan, result)
         self._costs.learn_batch(plan.num_padded_tokens, result.compute_seconds, len(plan.forwards))
         if result.num_traversals:
@@ -204,15 +214,12 @@ class Scheduler:
             self._ledger.left(row, "cancelled")
 
     def _fail_all_waiting(self) -> None:
-        for slot in tuple(self._queues):
+        for slot, _ in tuple(self._queues.slots()):
             self.fail_slot(slot, ShuttingDownError())
 
     def _depths(self) -> tuple[QueueDepth, ...]:
         now = self._clock()
-        depths = (
-            QueueDepth(slot, len(self._queues[slot]), now - self._queues[slot].head.enqueued_at)
-            for slot in self._queues
-        )
+        depths = (QueueDepth(slot, len(queue), now - queue.head.enqueued_at) for slot, queue in self._queues.slots())
         return tuple(sorted(depths, key=lambda depth: -depth.num_rows))
 
     def _check_room(self, rows: Sequence[Row]) -> None:

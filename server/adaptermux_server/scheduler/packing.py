@@ -36,13 +36,18 @@ class BatchLimits:
     """Of a batch, without padding; of one forward, with it: longest row × rows."""
 
 
+def is_late_alone(row: Packable, costs: BatchCosts, start: float) -> bool:
+    """Whether a row's deadline can't be met even by a batch of its own that begins at `start`."""
+    return start + costs.batch(row.num_tokens) > row.deadline.at
+
+
 def pack(rows: Iterable[Packable], limits: BatchLimits, costs: BatchCosts, start: float) -> int:
     """Count the rows, from the first one on, that make the next batch.
 
     The batch ends before the row that would break a limit, or that would make any row in it late.
 
     Args:
-        rows: of one slot, in the order in which they must be served.
+        rows: of one lane, in the order in which they must be served.
         limits: for two rows or more; a lone row always fits, or the longest would wait for ever.
         costs: what forwards are expected to take.
         start: when the batch is expected to begin, on the clock of the rows' deadlines.

@@ -13,9 +13,9 @@ class SchedulerSettings:
     max_batch_tokens: int = 4096
     """Of a batch, without padding; of one forward, with it: longest row × rows."""
     max_wait_seconds: float = 1.0
-    """A slot's rows are overdue after this time, unless the slot has a bound of its own."""
+    """A slot's rows make their lane overdue after this time, unless the slot has a bound of its own."""
     max_turn_seconds: float = 0.5
-    """Compute that a slot of the greatest weight gets in one turn while other slots wait."""
+    """Compute that a lane of the greatest weight gets in one turn while other lanes wait."""
     max_queued_rows: int = 8192
     max_queued_rows_per_adapter: int = 4096
 

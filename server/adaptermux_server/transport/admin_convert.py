@@ -9,7 +9,7 @@ from adaptermux.v1 import adapter_admin_pb2
 from adaptermux_server.adapters.record import AdapterRecord
 from adaptermux_server.transport.convert import PROBLEM_TYPES, TASKS, duration
 from adaptermux_server.transport.status import status_of
-from adaptermux_server.types import AdapterState, SchedulerStatus
+from adaptermux_server.types import AdapterState, ExecutorKind, SchedulerStatus
 
 STATES = {
     AdapterState.LOADING: adapter_admin_pb2.ADAPTER_STATE_LOADING,
@@ -17,6 +17,10 @@ STATES = {
     AdapterState.DRAINING: adapter_admin_pb2.ADAPTER_STATE_DRAINING,
     AdapterState.UNLOADED: adapter_admin_pb2.ADAPTER_STATE_UNLOADED,
     AdapterState.FAILED: adapter_admin_pb2.ADAPTER_STATE_FAILED,
+}
+EXECUTORS = {
+    ExecutorKind.BANK: adapter_admin_pb2.EXECUTOR_BANK,
+    ExecutorKind.SWITCH: adapter_admin_pb2.EXECUTOR_SWITCH,
 }
 _MAX_QUEUES_SHOWN = 100
 
@@ -62,6 +66,7 @@ def adapter(record: AdapterRecord) -> adapter_admin_pb2.Adapter:
         message.target_modules.extend(record.spec.target_modules)
         message.labels.extend(record.spec.labels)
         message.size_bytes = record.spec.size_bytes
+        message.executor = EXECUTORS[record.spec.executor]
     return message
 
 
@@ -84,6 +89,8 @@ def server_status(picture: ServerPicture) -> adapter_admin_pb2.GetServerStatusRe
         rows=adapter_admin_pb2.RowCounts(**asdict(scheduler.rows)),
         num_batches=scheduler.num_batches,
         mean_batch_rows=scheduler.num_batched_rows / max(1, scheduler.num_batches),
+        mean_batch_adapters=scheduler.num_batched_adapters / max(1, scheduler.num_batches),
+        forwards_by_kernel={kernel.value: count for kernel, count in scheduler.forwards_by_kernel.items()},
         num_traversals=scheduler.num_traversals,
         num_traversals_in_arrival_order=scheduler.num_traversals_in_arrival_order,
         costs=adapter_admin_pb2.CostEstimates(

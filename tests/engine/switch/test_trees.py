@@ -12,7 +12,8 @@ from adaptermux_server.engine import peft_layers
 from adaptermux_server.engine.backbone import Backbone
 from adaptermux_server.engine.peft_layers import Layers
 from adaptermux_server.engine.prepare import AdapterPreparer
-from adaptermux_server.engine.trees import Forest, PeftTree, twin
+from adaptermux_server.engine.switch.trees import Forest, PeftTree
+from adaptermux_server.engine.twin import twin
 from tests.engine.conftest import MakeCheckpoint
 
 INPUTS = {"input_ids": torch.tensor([[0, 7, 9, 11, 2]])}
@@ -174,8 +175,8 @@ def _fail(*_: object) -> None:
 
 
 def _layers(bert: Backbone, checkpoint_of: MakeCheckpoint, method: str = "lora", **fields: object) -> Layers:
-    layers = AdapterPreparer(bert).prepare(checkpoint_of(method=method, **fields)).layers
-    assert layers is not None
+    layers = AdapterPreparer(bert, None).prepare(checkpoint_of(method=method, **fields)).content
+    assert isinstance(layers, Layers)
     return layers
 
 

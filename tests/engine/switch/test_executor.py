@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from adaptermux_server.engine.backbone import Backbone
-from adaptermux_server.engine.executor import SwitchExecutor
 from adaptermux_server.engine.prepare import AdapterPreparer, PreparedAdapter
+from adaptermux_server.engine.switch.executor import SwitchExecutor
 from adaptermux_server.types import BASE_SLOT, BatchPlan, Pooling, Row, Task, Values
 from tests.engine.conftest import MakeCheckpoint
 
@@ -137,10 +137,10 @@ async def test_bytes_follow_what_is_installed(bert: Backbone, checkpoint_of: Mak
 async def test_question_answering_sees_no_token_types(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:
     """PEFT's own class for the task drops them, so no adapter of it has ever seen any."""
     executor = SwitchExecutor(bert)
-    executor.install(1, AdapterPreparer(bert).prepare(checkpoint_of(task=Task.QUESTION_ANSWERING)))
+    executor.install(1, AdapterPreparer(bert, None).prepare(checkpoint_of(task=Task.QUESTION_ANSWERING)))
     typed = Row(1, {"input_ids": ROW, "token_type_ids": (0, 0, 1, 1)}, None, asyncio.Future())
 
-    np.testing.assert_array_equal(_values(executor, 1), executor.run(BatchPlan.at_once(1, (typed,))).values[0])
+    np.testing.assert_array_equal(_values(executor, 1), executor.run(BatchPlan.at_once([typed])).values[0])
 
 
 def _executor(bert: Backbone, checkpoint_of: MakeCheckpoint, num_adapters: int) -> SwitchExecutor:
@@ -152,14 +152,12 @@ def _executor(bert: Backbone, checkpoint_of: MakeCheckpoint, num_adapters: int) 
 
 
 def _prepared(bert: Backbone, checkpoint_of: MakeCheckpoint, seed: int = 0) -> PreparedAdapter:
-    return AdapterPreparer(bert).prepare(checkpoint_of(seed=seed))
+    return AdapterPreparer(bert, None).prepare(checkpoint_of(seed=seed))
 
 
 def _plan(slot: int, rows: Sequence[tuple[tuple[int, ...], Pooling | None]] = ()) -> BatchPlan:
     chosen = rows or [(ROW, Pooling.MEAN if slot == BASE_SLOT else None)]
-    return BatchPlan.at_once(
-        slot, tuple(Row(slot, {"input_ids": ids}, pooling, asyncio.Future()) for ids, pooling in chosen)
-    )
+    return BatchPlan.at_once(Row(slot, {"input_ids": ids}, pooling, asyncio.Future()) for ids, pooling in chosen)
 
 
 def _values(executor: SwitchExecutor, slot: int) -> Values:

@@ -1,6 +1,5 @@
 """Module trees over the base's tensors, each holding a few adapters, so that a traversal's cost stays bounded."""
 
-import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +8,7 @@ from torch import nn
 from adaptermux_server.engine import peft_layers
 from adaptermux_server.engine.backbone import Backbone
 from adaptermux_server.engine.peft_layers import Layers
+from adaptermux_server.engine.twin import twin
 
 
 class PeftTree:
@@ -93,11 +93,6 @@ class Forest:
             if kind == companions and len(tree.slots) < self._adapters_per_tree
         )
         return next(fitting, None)
-
-
-def twin(backbone: Backbone) -> nn.Module:
-    """A second module tree over the very same parameters and buffers: base memory is counted once."""
-    return copy.deepcopy(backbone.model, memo={id(tensor): tensor for tensor in backbone.tensors()})
 
 
 def _name(slot: int) -> str:

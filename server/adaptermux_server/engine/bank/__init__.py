@@ -1,0 +1,1 @@
+"""Rows of different adapters in one forward: nothing is switched."""

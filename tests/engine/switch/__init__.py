@@ -1,0 +1,1 @@
+"""Tests of the switch executor and its module trees."""
