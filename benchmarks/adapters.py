@@ -23,9 +23,7 @@ _AROUND_ONE = ("ia3_l", "lora_magnitude_vector")
 
 def lora(rank: int = RANK, targets: Sequence[str] = ALL_LINEAR, *, use_dora: bool = False) -> PeftConfig:
     """LoRA, or DoRA, for a sequence classifier."""
-    return LoraConfig(
-        task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules=list(targets), use_dora=use_dora
-    )
+    return LoraConfig(task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules=list(targets), use_dora=use_dora)
 
 
 def ia3() -> PeftConfig:

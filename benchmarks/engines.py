@@ -20,7 +20,7 @@ from adaptermux_server.engine.prepare import AdapterPreparer, PreparedAdapter
 from adaptermux_server.types import BatchPlan, Row
 from benchmarks.adapters import BASE_FOLDER
 
-_TOKEN_ID = 2000
+TOKEN_ID = 2000
 """Any word of the vocabulary: what it means costs nothing."""
 
 
@@ -73,12 +73,10 @@ async def install_all(engine: Engine, folders: Sequence[Path]) -> None:
 
 def sequence(num_tokens: int) -> Columns:
     """A made-up sequence."""
-    return {"input_ids": (_TOKEN_ID,) * num_tokens, "token_type_ids": (0,) * num_tokens}
+    return {"input_ids": (TOKEN_ID,) * num_tokens, "token_type_ids": (0,) * num_tokens}
 
 
 def plan(slots: Iterable[int], rows: Iterable[Columns]) -> BatchPlan:
     """One forward, each of `rows` through the head of its slot. Needs a running event loop."""
     new_future = asyncio.get_running_loop().create_future
-    return BatchPlan.at_once(
-        Row(slot, columns, None, new_future()) for slot, columns in zip(slots, rows, strict=True)
-    )
+    return BatchPlan.at_once(Row(slot, columns, None, new_future()) for slot, columns in zip(slots, rows, strict=True))

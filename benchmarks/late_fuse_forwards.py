@@ -10,7 +10,13 @@ import sys
 from collections.abc import Callable
 
 import torch
-from latefuse import AdapterStore, BatchAssembler, HFEncoderWithLora, IndexSelectBatchAssembler, LoraServingConfig
+from latefuse import (  # type: ignore[import-not-found]
+    AdapterStore,
+    BatchAssembler,
+    HFEncoderWithLora,
+    IndexSelectBatchAssembler,
+    LoraServingConfig,
+)
 
 from benchmarks.pairs import medians, paired_ratios
 

@@ -1,17 +1,23 @@
 """What `mixed` compares: forwards of the bank and of plain PEFT with the same adapters."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
 import torch
+from peft import LoraConfig, PeftConfig
 
 from adaptermux_server.engine.backbone import Backbone
 from adaptermux_server.engine.bank.content import BankContent
 from adaptermux_server.engine.collate import Batch, Columns
-from benchmarks.adapters import load_peft
+from benchmarks.adapters import BASE_FOLDER, load_peft
 from benchmarks.engines import OpenBank, plan
 from benchmarks.pairs import Work
+
+
+def can_mix(config: PeftConfig) -> bool:
+    """Whether plain PEFT mixes adapters by `adapter_names=`: it does so for LoRA without DoRA."""
+    return isinstance(config, LoraConfig) and not config.use_dora
 
 
 def bare_forward(backbone: Backbone, batch: Batch) -> Work:
@@ -59,8 +65,8 @@ class BankLineup:
 
     def _contents(self, num_slots: int) -> list[BankContent | None]:
         """Of the next slots, those of one layout side by side as the bank wants it."""
-        contents = [self._open.contents[slot - 1] for slot in self._take(num_slots)]
-        return sorted(contents, key=lambda content: id(content.layout))
+        contents = (self._open.contents[slot - 1] for slot in self._take(num_slots))
+        return [*sorted(contents, key=lambda content: id(content.layout))]
 
     def _take(self, num_slots: int) -> list[int]:
         return list(islice(self._slots, num_slots))
@@ -69,22 +75,16 @@ class BankLineup:
 class PeftLineup:
     """The same adapters in one plain PEFT model."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], base: Path = BASE_FOLDER) -> None:
         self._names = [str(number) for number in range(len(folders))]
-        self._model = load_peft(folders)
-
-    @property
-    def can_mix(self) -> bool:
-        """Whether it takes `adapter_names=`, which is for LoRA without DoRA."""
-        config = self._model.peft_config[self._names[0]]
-        return config.peft_type == "LORA" and not config.use_dora
+        self._model = load_peft(folders, base)
 
     def uniform(self, batch: Batch) -> Work:
         """The forward with the adapter that was activated before."""
         return lambda: self._forward(batch)
 
-    def mixed(self, batch: Batch) -> Work:
-        """The forward with each row of another adapter."""
+    def mixed(self, batch: Batch) -> Callable[[], torch.Tensor]:
+        """The forward with each row of another adapter; yields their logits."""
         return lambda: self._forward(batch, adapter_names=self._names[: len(batch.lengths)])
 
     def logits(self, number: int, batch: Batch) -> torch.Tensor:

@@ -1,18 +1,18 @@
 """Forwards that mix adapters, as ratios to the bare forward of the base model.
 
 Measured are the bank (`uniform`: all rows of one adapter; `mixed_16x16`: each of another; `single_row`: one row alone),
-plain PEFT beside it (`peft_…`: after `set_adapter`, or with `adapter_names=`; left out where it can't mix), and LateFuse
-on what it supports. `engine_…` is all that the engine does for a batch: the inputs made, the forward, each row's head,
-the values copied out.
+plain PEFT beside it (`peft_…`: after `set_adapter`, or with `adapter_names=`; left out where it can't mix), and
+LateFuse on what it supports. `engine_…` is all that the engine does for a batch: the inputs made, the forward, each
+row's head, the values copied out.
 
 16 rows × 32 tokens and LoRA of rank 8 on all linear layers, but where the metric's name says otherwise: other lengths
-(t), ranks (r), targets (qv, qkv), methods; `methods` has LoRA, DoRA, IA3 and the base in one batch. One computing thread;
-each measurement is divided by that of a base forward right beside it; medians. `noise`: the range that holds the middle
-half of such ratios of the base to itself.
+(t), ranks (r), targets (qv, qkv), methods; `methods` has LoRA, DoRA, IA3 and the base in one batch. One computing
+thread; each measurement is divided by that of a base forward right beside it; medians. `noise`: the range that holds
+the middle half of such ratios of the base to itself.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,13 +20,13 @@ from tempfile import TemporaryDirectory
 from peft import PeftConfig
 
 from adaptermux_server.engine.backbone import Backbone, load_backbone
-from adaptermux_server.engine.collate import collate
+from adaptermux_server.engine.collate import Batch, Columns, collate
 from benchmarks.adapters import BASE_FOLDER, RANK, ia3, lora, save_adapters
 from benchmarks.engines import sequence
 from benchmarks.late_fuse import late_fuse_ratios
-from benchmarks.lineup import BankLineup, PeftLineup, bare_forward
+from benchmarks.lineup import BankLineup, PeftLineup, bare_forward, can_mix
 from benchmarks.mixed_picture import draw
-from benchmarks.pairs import medians, paired_ratios, spread
+from benchmarks.pairs import Work, medians, paired_ratios, spread
 
 TARGETS: dict[str, tuple[str, float]] = {
     "uniform": ("<=", 1.08),
@@ -40,36 +40,34 @@ PICTURE = Path(__file__).parent.parent / "docs" / "images" / "bank-mixed.png"
 _NUM_ROWS, _NUM_TOKENS = 16, 32
 _NUM_SAVED = 16
 _NUM_COMPARED = 4
-_ONE_ROW_FACTOR = 5
+_ONE_ROW_FACTOR = 4
 """One row takes an eighth of the time of many, so that more rounds can be had."""
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """Something to measure."""
+class Recipe:
+    """Adapters of one kind."""
 
-    suffix: str
-    """Of its metrics' names."""
     config: PeftConfig
-    num_tokens: int = _NUM_TOKENS
+    lengths: Mapping[str, int]
+    """Tokens of each row, by the suffix of the metrics' names."""
     num_in_bank: int = 48
 
 
-_MAIN = Case("", lora(), num_in_bank=256)
-_BESIDE = (
-    Case("_t16", lora(), num_tokens=16),
-    Case("_t128", lora(), num_tokens=128),
-    Case("_r64", lora(64)),
-    Case("_qv", lora(targets=("query", "value"))),
-    Case("_qkv", lora(targets=("query", "key", "value"))),
-    Case("_dora", lora(use_dora=True)),
-    Case("_ia3", ia3()),
+_MAIN = Recipe(lora(), {"": _NUM_TOKENS, "_t16": 16, "_t128": 128}, num_in_bank=256)
+_RECIPES = (
+    _MAIN,
+    Recipe(lora(64), {"_r64": _NUM_TOKENS}),
+    Recipe(lora(targets=("query", "value")), {"_qv": _NUM_TOKENS}),
+    Recipe(lora(targets=("query", "key", "value")), {"_qkv": _NUM_TOKENS}),
+    Recipe(lora(use_dora=True), {"_dora": _NUM_TOKENS}),
+    Recipe(ia3(), {"_ia3": _NUM_TOKENS}),
 )
 
 
 def run(quick: bool) -> dict[str, float]:
     """Measure, and draw the picture; `quick`: fewer rounds, LateFuse only if it is installed, and no picture."""
-    num_rounds, num_rounds_beside = (5, 2) if quick else (25, 9)
+    num_rounds, num_rounds_beside = (4, 1) if quick else (20, 7)
     metrics = asyncio.run(_measure(num_rounds, num_rounds_beside))
     metrics |= late_fuse_ratios(BASE_FOLDER, RANK, num_rounds_beside, may_install=not quick)
     if not quick:
@@ -78,53 +76,68 @@ def run(quick: bool) -> dict[str, float]:
 
 
 async def _measure(num_rounds: int, num_rounds_beside: int) -> dict[str, float]:
-    backbone, metrics, differences = load_backbone(str(BASE_FOLDER)), {}, []
-    for case in (_MAIN, *_BESIDE):
-        ratios, difference = _measure_case(case, backbone, num_rounds if case is _MAIN else num_rounds_beside)
-        metrics |= _summary(ratios, case.suffix)
-        differences.append(difference)
-    metrics |= _summary(_measure_methods(backbone, num_rounds_beside), "_methods")
-    return metrics | {"max_difference": max(differences)}
+    backbone, differences = load_backbone(str(BASE_FOLDER)), []
+    ratios: dict[str, list[float]] = {}
+    for recipe in _RECIPES:
+        lineup = _Lineup(recipe, backbone)
+        for suffix in recipe.lengths:
+            ratios |= lineup.ratios(suffix, num_rounds_beside if suffix else num_rounds)
+        differences.append(lineup.max_difference())
+    ratios |= _ratios_of_methods(backbone, num_rounds_beside)
+    metrics = {"noise": spread(ratios.pop("base_itself")), "max_difference": max(differences)}
+    return medians(ratios) | metrics
 
 
-def _measure_case(case: Case, backbone: Backbone, num_rounds: int) -> tuple[dict[str, list[float]], float]:
-    """Ratios by name and round, and how far the bank is from plain PEFT."""
-    with TemporaryDirectory() as folder:
-        folders = list(save_adapters(Path(folder), _NUM_SAVED, config=case.config).values())
-        bank, peft = BankLineup(backbone, folders, case.num_in_bank), PeftLineup(folders)
-    rows = [sequence(case.num_tokens)] * _NUM_ROWS
-    many, one = collate(rows, backbone), collate(rows[:1], backbone)
-    works = {"uniform": bank.uniform(many), "mixed_16x16": bank.mixed(many), "peft_uniform": peft.uniform(many)}
-    if peft.can_mix:
-        works["peft_mixed_16x16"] = peft.mixed(many)
-    if case is _MAIN:
-        works["engine_uniform"], works["engine_mixed_16x16"] = bank.engine_uniform(rows), bank.engine_mixed(rows)
-        works["base"] = bare_forward(backbone, many)
-    ratios = paired_ratios(bare_forward(backbone, many), works, num_rounds)
-    works = {"single_row": bank.uniform(one), "peft_single_row": peft.uniform(one)}
-    ratios |= paired_ratios(bare_forward(backbone, one), works, num_rounds * _ONE_ROW_FACTOR)
-    return ratios, _max_difference(bank, peft, backbone)
+class _Lineup:
+    """A recipe's adapters in the bank and in plain PEFT."""
+
+    def __init__(self, recipe: Recipe, backbone: Backbone) -> None:
+        self._recipe = recipe
+        self._backbone = backbone
+        with TemporaryDirectory() as folder:
+            folders = list(save_adapters(Path(folder), _NUM_SAVED, config=recipe.config).values())
+            self._bank = BankLineup(backbone, folders, recipe.num_in_bank)
+            self._peft = PeftLineup(folders if can_mix(recipe.config) else folders[:_NUM_COMPARED])
+
+    def ratios(self, suffix: str, num_rounds: int) -> dict[str, list[float]]:
+        """Measure with rows of one length."""
+        rows = [sequence(self._recipe.lengths[suffix])] * _NUM_ROWS
+        many, one = collate(rows, self._backbone), collate(rows[:1], self._backbone)
+        works = self._many_rows(many) if suffix else self._many_rows(many) | self._engine(rows)
+        base = bare_forward(self._backbone, many)
+        if not suffix:
+            works["base_itself"] = base
+        ratios = paired_ratios(base, works, num_rounds)
+        works = {"single_row": self._bank.uniform(one), "peft_single_row": self._peft.uniform(one)}
+        ratios |= paired_ratios(bare_forward(self._backbone, one), works, num_rounds * _ONE_ROW_FACTOR)
+        return {name + suffix: samples for name, samples in ratios.items()}
+
+    def _many_rows(self, batch: Batch) -> dict[str, Work]:
+        works = {
+            "uniform": self._bank.uniform(batch),
+            "mixed_16x16": self._bank.mixed(batch),
+            "peft_uniform": self._peft.uniform(batch),
+        }
+        return works | ({"peft_mixed_16x16": self._peft.mixed(batch)} if can_mix(self._recipe.config) else {})
+
+    def _engine(self, rows: Sequence[Columns]) -> dict[str, Work]:
+        return {"engine_uniform": self._bank.engine_uniform(rows), "engine_mixed_16x16": self._bank.engine_mixed(rows)}
+
+    def max_difference(self) -> float:
+        """How far logits of rows in one batch are from what plain PEFT gives for each adapter alone, at most."""
+        rows = [sequence(num_tokens) for num_tokens in range(4, 4 + _NUM_COMPARED)]
+        together = self._bank.logits(range(1, 1 + len(rows)), rows)
+        alone = [self._peft.logits(number, collate([row], self._backbone))[0] for number, row in enumerate(rows)]
+        return max(float((one - other).abs().max()) for one, other in zip(together, alone, strict=True))
 
 
-def _max_difference(bank: BankLineup, peft: PeftLineup, backbone: Backbone) -> float:
-    """How far logits of rows in one batch are from those that plain PEFT gives for each adapter alone, at most."""
-    rows = [sequence(num_tokens) for num_tokens in range(4, 4 + _NUM_COMPARED)]
-    together = bank.logits(range(1, 1 + len(rows)), rows)
-    alone = [peft.logits(number, collate([row], backbone))[0] for number, row in enumerate(rows)]
-    return max(float((one - other).abs().max()) for one, other in zip(together, alone, strict=True))
-
-
-def _measure_methods(backbone: Backbone, num_rounds: int) -> dict[str, list[float]]:
+def _ratios_of_methods(backbone: Backbone, num_rounds: int) -> dict[str, list[float]]:
     with TemporaryDirectory() as folder:
         saved = [
             save_adapters(Path(folder) / str(number), _NUM_SAVED, config=config).values()
             for number, config in enumerate((lora(), lora(use_dora=True), ia3()))
         ]
-        bank = BankLineup(backbone, [one for kinds in zip(*saved, strict=True) for one in kinds], 48)
+        bank = BankLineup(backbone, [one for kinds in zip(*saved, strict=True) for one in kinds], 3 * _NUM_SAVED)
     batch = collate([sequence(_NUM_TOKENS)] * _NUM_ROWS, backbone)
-    return paired_ratios(bare_forward(backbone, batch), {"mixed_16x16": bank.mixed_with_base(batch)}, num_rounds)
-
-
-def _summary(ratios: Mapping[str, list[float]], suffix: str) -> dict[str, float]:
-    metrics = {f"{name}{suffix}": ratio for name, ratio in medians(ratios).items() if name != "base"}
-    return metrics | ({"noise": spread(ratios["base"])} if "base" in ratios else {})
+    works = {"mixed_16x16_methods": bank.mixed_with_base(batch)}
+    return paired_ratios(bare_forward(backbone, batch), works, num_rounds)

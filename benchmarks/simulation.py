@@ -9,6 +9,7 @@ is what the engine computes in batches from one long queue, without any traversa
 - FIFO: arrival order; neighbours of the same adapter share a batch.
 - grouped: the policy with neither wait bound nor turns: exhaust an adapter, then go where a row has waited longest.
 - grouped + fairness: the policy as served.
+- bank: the policy as served, where all adapters are in the bank: nothing is ever switched.
 - minimum: for each adapter alone, the fewest visits at which no row would wait longer than the longest wait of the
   served policy's own run (`bounds.minimum_visits`).
 
@@ -20,23 +21,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from adaptermux_server.scheduler.costs import CostModel
 from adaptermux_server.scheduler.packing import pack, split
 from adaptermux_server.scheduler.policy import Policy
 from adaptermux_server.scheduler.settings import SchedulerSettings
-from adaptermux_server.types import BASE_SLOT, Deadline
+from adaptermux_server.types import BASE_SLOT, Deadline, ExecutorKind
+from benchmarks import simulation_picture
 from benchmarks.bounds import minimum_visits
 
 TARGETS: dict[str, tuple[str, float]] = {
     "traversals_vs_fifo": ("<=", 0.15),
     "traversals_vs_minimum": ("<=", 1.6),
     "flood_p99_vs_grouped": ("<=", 0.5),
+    "bank_flood_p99_vs_calm": ("<=", 4.0),
 }
 
 PICTURE = Path(__file__).parent.parent / "docs" / "images" / "scheduler-simulation.png"
@@ -46,17 +47,12 @@ _COSTS = {"traversal_seconds": 14e-3, "batch_seconds": 6e-3, "token_seconds": 0.
 _NUM_ADAPTERS = 16
 _LOADS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9)
 _TARGET_LOAD = 0.8
+_CALM_LOAD = 0.5
+"""Beside the flood; one of the loads above."""
 _SERVED = SchedulerSettings()
 _UNBOUNDED = SchedulerSettings(max_wait_seconds=1e9, max_turn_seconds=1e9)
-
-
 _FLOOD_ROWS = 1500
-_STYLES: dict[str, dict[str, Any]] = {
-    "FIFO": {"color": "#999999", "marker": "s"},
-    "grouped": {"color": "#e08214", "marker": "^", "markersize": 9},
-    "grouped + fairness": {"color": "#2166ac", "marker": "o"},
-    "minimum": {"color": "black", "linestyle": ":"},
-}
+_LABELS = {"fifo": "FIFO", "grouped": "grouped", "served": "grouped + fairness", "bank": "bank"}
 
 
 def run(quick: bool) -> dict[str, float]:
@@ -65,14 +61,16 @@ def run(quick: bool) -> dict[str, float]:
     steady = {load: [_compare(partial(traffic, num_rows, load, seed)) for seed in seeds] for load in _LOADS}
     floods = [_compare(partial(_flooded, num_rows, seed)) for seed in seeds]
     _print_table(f"steady traffic at {_TARGET_LOAD:.0%} load", steady[_TARGET_LOAD])
-    _print_table("50 % load, and one adapter floods", floods)
+    _print_table(f"{_CALM_LOAD:.0%} load, and one adapter floods", floods)
     _draw(steady, floods)
     target = steady[_TARGET_LOAD]
+    pairs = zip(floods, steady[_CALM_LOAD], strict=True)
     return {
         "traversals_vs_fifo": _median([run.served.num_traversals / run.fifo.num_traversals for run in target]),
         "traversals_vs_minimum": _median([run.served.num_traversals / run.served.minimum() for run in target]),
         "longest_wait_seconds": _median([run.served.wait(100) for run in target]),
         "flood_p99_vs_grouped": _median([_others_p99(run.served) / _others_p99(run.grouped) for run in floods]),
+        "bank_flood_p99_vs_calm": _median([_others_p99(run.bank) / _others_p99(calm.bank) for run, calm in pairs]),
     }
 
 
@@ -89,36 +87,43 @@ class SimulatedRow:
     """From its arrival to the start of its batch."""
 
 
+Batch = tuple[int, Sequence[SimulatedRow]]
+"""A lane, which is to be active unless it is the bank's, and rows of it."""
+
+
 class Server(Protocol):
     """Something that takes rows and makes batches; the policy, or a rival."""
 
     def arrive(self, row: SimulatedRow) -> None:
         """Take a row in."""
 
-    def next_rows(self, now: float) -> Sequence[SimulatedRow]:
-        """The next batch; empty where nothing waits."""
+    def next_batch(self, now: float) -> Batch:
+        """The next batch; no rows where nothing waits."""
 
-    def done(self, slot: int, compute_seconds: float) -> None:
+    def done(self, lane: int, compute_seconds: float) -> None:
         """The batch was computed."""
 
 
 class GroupedServer:
     """The real policy, which knows the true costs."""
 
-    def __init__(self, settings: SchedulerSettings) -> None:
+    def __init__(self, settings: SchedulerSettings, executor: ExecutorKind = ExecutorKind.SWITCH) -> None:
         self._policy: Policy[SimulatedRow] = Policy(settings, CostModel(**_COSTS))
+        for slot in range(1, _NUM_ADAPTERS + 1):
+            self._policy.configure_slot(slot, 1.0, None, executor)
 
     def arrive(self, row: SimulatedRow) -> None:
         """Queue a row."""
         self._policy.queues.append(row, row.arrives_at)
 
-    def next_rows(self, now: float) -> Sequence[SimulatedRow]:
+    def next_batch(self, now: float) -> Batch:
         """Let the policy decide."""
-        return self._policy.next_batch(now).rows
+        decision = self._policy.next_batch(now)
+        return decision.lane, decision.rows
 
-    def done(self, slot: int, compute_seconds: float) -> None:
+    def done(self, lane: int, compute_seconds: float) -> None:
         """Tell the policy."""
-        self._policy.batch_done(slot, compute_seconds, frozenset({BASE_SLOT, slot}))
+        self._policy.batch_done(lane, compute_seconds, frozenset({BASE_SLOT, lane}))
 
 
 class FifoServer:
@@ -132,14 +137,14 @@ class FifoServer:
         """Queue a row."""
         self._rows.append(row)
 
-    def next_rows(self, now: float) -> Sequence[SimulatedRow]:
+    def next_batch(self, now: float) -> Batch:
         """Take the neighbours at the front."""
         rows: list[SimulatedRow] = []
         while self._rows and len(rows) < self._max_rows and self._rows[0].slot == (rows or self._rows)[0].slot:
             rows.append(self._rows.popleft())
-        return rows
+        return rows[0].slot if rows else BASE_SLOT, rows
 
-    def done(self, slot: int, compute_seconds: float) -> None:
+    def done(self, lane: int, compute_seconds: float) -> None:
         """Nothing to learn."""
 
 
@@ -176,15 +181,15 @@ def simulate(server: Server, rows: Sequence[SimulatedRow]) -> Outcome:
         while arrived < len(rows) and rows[arrived].arrives_at <= now:
             server.arrive(rows[arrived])
             arrived += 1
-        batch = server.next_rows(now)
+        lane, batch = server.next_batch(now)
         if batch:
             for row in batch:
                 row.wait_seconds = now - row.arrives_at
-            if batch[0].slot != active:
-                active, num_traversals, now = batch[0].slot, num_traversals + 1, now + _COSTS["traversal_seconds"]
+            if lane not in (BASE_SLOT, active):
+                active, num_traversals, now = lane, num_traversals + 1, now + _COSTS["traversal_seconds"]
             seconds = _batch_seconds(batch)
             now += seconds
-            server.done(active, seconds)
+            server.done(lane, seconds)
         elif arrived < len(rows):
             now = rows[arrived].arrives_at
         else:
@@ -220,7 +225,7 @@ def _batch_seconds(rows: Sequence[SimulatedRow]) -> float:
 
 def _flooded(num_rows: int, seed: int) -> list[SimulatedRow]:
     """Traffic at half load, while the first adapter sends a flood within about a second."""
-    calm = traffic(num_rows, 0.5, seed)
+    calm = traffic(num_rows, _CALM_LOAD, seed)
     start = calm[len(calm) // 4].arrives_at
     flood = [SimulatedRow(1, 14, start + index / _FLOOD_ROWS) for index in range(_FLOOD_ROWS)]
     return sorted(calm + flood, key=lambda row: row.arrives_at)
@@ -228,11 +233,12 @@ def _flooded(num_rows: int, seed: int) -> list[SimulatedRow]:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The same traffic, served in three ways."""
+    """The same traffic, served in four ways."""
 
     fifo: Outcome
     grouped: Outcome
     served: Outcome
+    bank: Outcome
 
 
 def _compare(make_rows: Callable[[], list[SimulatedRow]]) -> Comparison:
@@ -240,6 +246,7 @@ def _compare(make_rows: Callable[[], list[SimulatedRow]]) -> Comparison:
         fifo=simulate(FifoServer(_SERVED.max_batch_rows), make_rows()),
         grouped=simulate(GroupedServer(_UNBOUNDED), make_rows()),
         served=simulate(GroupedServer(_SERVED), make_rows()),
+        bank=simulate(GroupedServer(_SERVED, ExecutorKind.BANK), make_rows()),
     )
 
 
@@ -255,10 +262,9 @@ def _median(values: Sequence[float]) -> float:
 def _print_table(title: str, runs: Sequence[Comparison]) -> None:
     print(f"\n{title} (waits in ms)")
     print(f"{'':20}{'traversals':>11}{'vs FIFO':>9}{'vs min.':>9}{'p50':>8}{'p99':>8}{'max':>8}{'worst p99':>11}")
-    for name in ("fifo", "grouped", "served"):
+    for name, label in _LABELS.items():
         pairs = [(getattr(run, name), run.fifo.num_traversals) for run in runs]
         columns = np.median([_columns(outcome, fifo) for outcome, fifo in pairs], axis=0)
-        label = {"fifo": "FIFO", "grouped": "grouped", "served": "grouped + fairness"}[name]
         print(f"{label:20}{{:11.0f}}{{:9.2f}}{{:9.2f}}{{:8.0f}}{{:8.0f}}{{:8.0f}}{{:11.0f}}".format(*columns))
 
 
@@ -269,37 +275,22 @@ def _columns(outcome: Outcome, fifo_traversals: int) -> list[float]:
 
 
 def _draw(steady: Mapping[float, Sequence[Comparison]], floods: Sequence[Comparison]) -> None:
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    _draw_traversals(left, steady)
-    _draw_flood(right, floods)
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(PICTURE, dpi=130)
-
-
-def _draw_traversals(axes: Axes, steady: Mapping[float, Sequence[Comparison]]) -> None:
-    lines: dict[str, Callable[[Comparison], float]] = {
-        "FIFO": lambda run: run.fifo.num_traversals / len(run.fifo.rows),
-        "grouped": lambda run: run.grouped.num_traversals / len(run.grouped.rows),
-        "grouped + fairness": lambda run: run.served.num_traversals / len(run.served.rows),
-        "minimum": lambda run: run.served.minimum() / len(run.served.rows),
+    """The bank makes no traversals, so it has no line among them."""
+    traversals = {
+        label: [
+            _median([getattr(run, name).num_traversals / len(run.fifo.rows) for run in runs])
+            for runs in steady.values()
+        ]
+        for name, label in _LABELS.items()
+        if name != "bank"
     }
-    for label, value in lines.items():
-        ratios = [_median([value(run) for run in runs]) for runs in steady.values()]
-        axes.plot(list(steady), ratios, label=label, **_STYLES[label])
-    axes.set(title="Traversals per row", xlabel="load", ylim=(0, 1))
-    axes.legend(frameon=False)
+    traversals["minimum"] = [
+        _median([run.served.minimum() / len(run.fifo.rows) for run in runs]) for runs in steady.values()
+    ]
+    waits = {label: _p99_by_adapter([getattr(run, name) for run in floods]) for name, label in _LABELS.items()}
+    simulation_picture.draw(PICTURE, list(steady), traversals, waits)
 
 
-def _draw_flood(axes: Axes, floods: Sequence[Comparison]) -> None:
-    for label, name in (("FIFO", "fifo"), ("grouped", "grouped"), ("grouped + fairness", "served")):
-        waits = [getattr(run, name).wait_by_slot(99) for run in floods]
-        slots = range(1, _NUM_ADAPTERS + 1)
-        p99 = [_median([by_slot[slot] for by_slot in waits if slot in by_slot]) for slot in slots]
-        axes.plot(list(slots), p99, label=label, **_STYLES[label])
-    axes.set(title="p99 wait in seconds while adapter 1 floods", xlabel="adapter, by popularity")
-    axes.set(ylim=(0, None), xticks=range(1, _NUM_ADAPTERS + 1, 3))
-
-
-if __name__ == "__main__":
-    print(run(quick=False))
+def _p99_by_adapter(outcomes: Sequence[Outcome]) -> list[float]:
+    by_slot = [outcome.wait_by_slot(99) for outcome in outcomes]
+    return [_median([waits[slot] for waits in by_slot if slot in waits]) for slot in range(1, _NUM_ADAPTERS + 1)]

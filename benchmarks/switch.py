@@ -1,7 +1,7 @@
-"""What it costs to activate and to add an adapter, by the number of adapters that are there.
+"""What it costs to activate and to add an adapter where they take turns, by the number of adapters that are there.
 
-Measured in plain PEFT, where all adapters sit in one model, and in our engine, whose module trees hold 16 adapters
-each. Costs are ratios to a forward of 16 rows × 32 tokens, taken in turn with what is compared to it; medians.
+Measured in plain PEFT, where all adapters sit in one model, and in our switch executor, whose module trees hold 16
+adapters each. Costs are ratios to a forward of 16 rows × 32 tokens, taken in turn with what is compared to it; medians.
 
 `load_adapter` reads the file as well; of our load, `install` is the part that holds the engine, and `prepare` (reading,
 checking, building) runs beside it. Above 1 adapter the trees are full: `install` then makes a new one, its worst case.
@@ -20,9 +20,8 @@ from peft import PeftModel
 
 from adaptermux_server.engine.engine import Engine
 from adaptermux_server.engine.prepare import PreparedAdapter
-from adaptermux_server.types import BatchPlan, Row
 from benchmarks.adapters import BASE_FOLDER, load_classifier, save_adapters
-from benchmarks.engines import prepare, running_engine
+from benchmarks.engines import TOKEN_ID, plan, prepare, running_engine, sequence
 from benchmarks.switch_picture import draw
 
 TARGETS: dict[str, tuple[str, float]] = {}
@@ -33,7 +32,6 @@ _QUICK_COUNTS = (1, 16, 64)
 _COUNTS = (*_QUICK_COUNTS, 256)
 _ADAPTERS_PER_TREE = 16
 _NUM_ROWS, _NUM_TOKENS = 16, 32
-_TOKEN_ID = 2000
 _NUM_REPEATS = 7
 
 
@@ -107,13 +105,13 @@ def _sample_peft(model: PeftModel, adapter: Path, name: str) -> Costs:
 
 @torch.inference_mode()
 def _forward(model: PeftModel) -> None:
-    input_ids = torch.full((_NUM_ROWS, _NUM_TOKENS), _TOKEN_ID)
+    input_ids = torch.full((_NUM_ROWS, _NUM_TOKENS), TOKEN_ID)
     model(input_ids=input_ids, attention_mask=torch.ones_like(input_ids))
 
 
 async def _in_engine(adapter: Path, counts: Sequence[int]) -> tuple[list[Costs], float]:
     """Costs by count, and the ratio of `prepare` to the forward."""
-    async with running_engine(_ADAPTERS_PER_TREE) as engine:
+    async with running_engine("switch", _ADAPTERS_PER_TREE) as engine:
         prepared, num_installed, costs = await prepare(engine, adapter), 0, []
         for count in counts:
             for slot in range(num_installed + 1, count + 1):
@@ -127,16 +125,10 @@ async def _in_engine(adapter: Path, counts: Sequence[int]) -> tuple[list[Costs],
 async def _sample_engine(engine: Engine, prepared: PreparedAdapter, count: int, repeat: int) -> Costs:
     # Neighbours in one tree take turns, so that each plan needs a traversal.
     slot = 1 + repeat % min(count, _ADAPTERS_PER_TREE)
-    result = await engine.run(_plan(slot))
+    result = await engine.run(plan([slot] * _NUM_ROWS, [sequence(_NUM_TOKENS)] * _NUM_ROWS))
     add = await _seconds_async(lambda: engine.install(count + 1, prepared))
     await engine.remove(count + 1)
     return Costs(result.compute_seconds, result.traversal_seconds, add)
-
-
-def _plan(slot: int) -> BatchPlan:
-    new_future = asyncio.get_running_loop().create_future
-    columns = {"input_ids": (_TOKEN_ID,) * _NUM_TOKENS}
-    return BatchPlan.at_once(slot, (Row(slot, columns, None, new_future()) for _ in range(_NUM_ROWS)))
 
 
 def _medians(samples: Sequence[Costs]) -> Costs:

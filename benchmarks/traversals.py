@@ -147,7 +147,7 @@ def run(quick: bool) -> dict[str, float]:
 
 
 async def _measure(folders: Sequence[Path], num_requests: int) -> dict[str, float]:
-    async with running_engine(adapters_per_tree=_NUM_ADAPTERS) as engine:
+    async with running_engine("switch", _NUM_ADAPTERS) as engine:
         await install_all(engine, folders)
         backlog = _rows(engine, traffic(_NUM_AT_ONCE, _NUM_ADAPTERS, seed=1))
         capacity = (await OpenLoop(engine.run, backlog, [0.0] * len(backlog)).serve()).rows_per_second

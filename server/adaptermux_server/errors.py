@@ -8,9 +8,11 @@ AdapterMuxError
 ├── AdapterRequiredError         ├── CheckpointMismatchError
 ├── TaskMismatchError            ├── HeadIncompleteError
 ├── QueueFullError               ├── ConcurrentChangeError
-├── DeadlineExceededError        └── DrainTimeoutError
-├── AdapterUnloadedError
-└── ShuttingDownError
+├── DeadlineExceededError        ├── DrainTimeoutError
+├── AdapterUnloadedError         ├── RevisionNotFoundError
+├── ShuttingDownError            ├── DigestMismatchError
+├── StoreFullError               ├── StoreUnavailableError
+└── StoreDisabledError           └── UploadStalledError
 
 The message of each is written for the caller: what was wrong, what is allowed, what to do. Anything that isn't an
 AdapterMuxError is a bug: its text stays in the log.
@@ -239,3 +241,65 @@ class DrainTimeoutError(AdapterMuxError):
             adapter=adapter,
             in_flight=in_flight,
         )
+
+
+class RevisionNotFoundError(AdapterMuxError):
+    """No content of this digest is in the store."""
+
+    reason = "REVISION_NOT_FOUND"
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(
+            f"no content of digest {digest!r} is in the store: upload it, or load it from its `uri`", digest=digest
+        )
+
+
+class DigestMismatchError(AdapterMuxError):
+    """The content that came isn't the one that was announced."""
+
+    reason = "DIGEST_MISMATCH"
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(
+            f"the content has the digest {found}, announced was {expected}: it was changed or damaged on its way; send"
+            " it again",
+            expected=expected,
+            found=found,
+        )
+
+
+class StoreFullError(AdapterMuxError):
+    """The disk of the store has no room."""
+
+    reason = "STORE_FULL"
+
+    def __init__(self) -> None:
+        super().__init__("the server's store is full: delete adapters, or give its disk room; nothing was changed")
+
+
+class StoreUnavailableError(AdapterMuxError):
+    """The store can't be written, and won't be until the operator mends it."""
+
+    reason = "STORE_UNAVAILABLE"
+
+    def __init__(self, problem: str) -> None:
+        """`problem`: in the words of the system."""
+        super().__init__(f"the server's store can't be used ({problem}): an operator must mend it; nothing was changed")
+
+
+class StoreDisabledError(AdapterMuxError):
+    """The server has no store."""
+
+    reason = "STORE_DISABLED"
+
+    def __init__(self) -> None:
+        super().__init__("the server was started without a store (--store): load from a `uri` instead")
+
+
+class UploadStalledError(AdapterMuxError):
+    """Nothing came for too long."""
+
+    reason = "UPLOAD_STALLED"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no message came for {seconds:g} s: nothing was kept, upload again", seconds=f"{seconds:g}")

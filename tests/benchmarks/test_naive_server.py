@@ -5,27 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoTokenizer, BertConfig, BertModel, BertTokenizerFast
+from transformers import AutoTokenizer
 
 from adaptermux.v1.infer_pb2 import ClassifyRequest, Input
 from benchmarks.adapters import NUM_LABELS, load_classifier, save_adapters
 from benchmarks.naive_server import NaiveInfer
-
-_WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film"]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("\n".join(_WORDS), encoding="utf-8")
-    BertTokenizerFast(str(vocabulary)).save_pretrained(folder)
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(_WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
-    )
-    BertModel(config).save_pretrained(folder)
-    return folder
 
 
 def test_adapters_differ_in_every_tensor(base: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import numpy as np
 
-from adaptermux_server.types import BASE_SLOT, BatchPlan, BatchResult, Row
+from adaptermux_server.types import BASE_SLOT, BatchPlan, BatchResult, Kernel, Row
 from benchmarks.traversals import OpenLoop
 
 
@@ -19,9 +19,11 @@ class FakeEngine:
         """Compute nothing."""
         await asyncio.sleep(0)
         self.cpu_seconds += 1.0
-        self.batches.append((plan.slot, len(plan.rows)))
+        (slot,) = {row.slot for row in plan.rows}
+        self.batches.append((slot, len(plan.rows)))
         values = tuple(np.zeros(1, np.float32) for _ in plan.rows)
-        return BatchResult(values, 1, 3.0, 1.0, frozenset({BASE_SLOT, plan.slot}))
+        kernels = (Kernel.SWITCH,) * len(plan.forwards)
+        return BatchResult(values, 1, 3.0, 1.0, frozenset({BASE_SLOT, slot}), kernels)
 
 
 async def test_rows_join_at_their_times_and_an_idle_engine_skips_to_the_next() -> None:

@@ -7,7 +7,7 @@ from adaptermux_server.engine.collate import collate
 
 
 def test_rows_are_padded_on_the_right_to_the_longest(bert: Backbone) -> None:
-    """With the tokenizer's padding id, and no attention to it."""
+    """With the model's padding id, and no attention to it."""
     batch = collate([{"input_ids": (0, 7, 2)}, {"input_ids": (0, 2)}], bert)
 
     assert batch.lengths == (3, 2)

@@ -39,9 +39,7 @@ SEGMENTING = KernelCosts(call=0.0, copied_float=1.0)
 
 
 @pytest.fixture(scope="module", params=[None, GATHERING, SEGMENTING], ids=["measured", "gathering", "segmenting"])
-def zoo(
-    open_zoo: Callable[..., Zoo], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Zoo:
+def zoo(open_zoo: Callable[..., Zoo], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Zoo:
     """Twelve adapters of several methods, ranks, targets and heads, all in the bank."""
     made: Zoo = open_zoo("bert", kernel_costs=request.param)
     asyncio.run(_admit_residents(made, tmp_path_factory.mktemp("residents")))

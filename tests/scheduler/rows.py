@@ -41,7 +41,10 @@ class Batch:
 
 
 class World:
-    """A policy, and an engine with one active adapter that takes what the costs say; time passes only in `step`."""
+    """A policy, and an engine with one active adapter that takes what the policy reckons with: no padding.
+
+    Time passes only in `step`.
+    """
 
     def __init__(self, settings: SchedulerSettings | None = None, bank: Iterable[int] = ()) -> None:
         """`bank`: slots that share a lane with the base; any other slot has one of its own."""
@@ -77,8 +80,8 @@ class World:
             return None
         traversed = decision.lane not in self.policy.resident_slots
         active = self.policy.resident_slots if decision.lane == BASE_SLOT else {decision.lane}
-        padded = max(row.num_tokens for row in decision.rows) * len(decision.rows)
-        batch = Batch(decision.lane, decision.rows, self.now, self.costs.batch(padded), traversed)
+        num_tokens = sum(row.num_tokens for row in decision.rows)
+        batch = Batch(decision.lane, decision.rows, self.now, self.costs.batch(num_tokens), traversed)
         self.now += batch.seconds + traversed * TRAVERSAL_SECONDS
         self.policy.batch_done(batch.lane, batch.seconds, frozenset({BASE_SLOT, *active}))
         self.batches.append(batch)

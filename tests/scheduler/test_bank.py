@@ -186,7 +186,9 @@ def test_the_bound_of_any_slot_in_the_bank_makes_its_lane_overdue() -> None:
     world.configure(2, max_wait_seconds=0.001, executor=ExecutorKind.BANK)
     world.arrive(FakeRow(4), FakeRow(4))
     world.run()
-    world.arrive(FakeRow(4), FakeRow(1), FakeRow(2))
+    world.arrive(FakeRow(4))
+    world.now += 0.001
+    world.arrive(FakeRow(1), FakeRow(2))
     world.now += 0.002
 
     world.run()
@@ -199,7 +201,9 @@ def test_a_near_deadline_in_the_bank_makes_its_lane_overdue() -> None:
     world = World(SchedulerSettings(max_wait_seconds=NO_BOUND), bank=BANK)
     world.arrive(FakeRow(4))
     world.run()
-    world.arrive(FakeRow(4), FakeRow(1), FakeRow(2, deadline=Deadline(world.now + world.costs.batch(20) + 1e-5)))
+    world.arrive(FakeRow(4))
+    world.now += 0.001
+    world.arrive(FakeRow(1), FakeRow(2, deadline=Deadline(world.now + world.costs.batch(20) + 1e-5)))
     world.now += 1e-6
 
     world.run()

@@ -189,6 +189,20 @@ def test_who_comes_back_has_earned_nothing() -> None:
     assert 5 == sum(row.slot == 0 for row in lane.queue.take(10))
 
 
+def test_who_sends_one_row_at_a_time_pays_for_the_last_one() -> None:
+    """Long rows that come one after the other don't get more than the share of their slot."""
+    lane = Lane()
+    lane.arrive(*(FakeRow(1, 10) for _ in range(200)))
+    tokens = {0: 0, 1: 0}
+    for _ in range(100):
+        if 0 not in lane.queue.slots:
+            lane.arrive(FakeRow(0, LONGEST))
+        (row,) = lane.queue.take(1)
+        tokens[row.slot] += row.num_tokens
+
+    assert abs(tokens[0] - tokens[1]) <= 10 + LONGEST
+
+
 def test_cancelled_and_late_rows_cost_their_slot_nothing() -> None:
     """Nor do they hold up others."""
     lane = Lane()

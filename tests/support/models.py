@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from peft import PeftModel, get_peft_model
 from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -21,11 +20,11 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
-    PreTrainedTokenizerFast,
 )
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from adaptermux_server.types import Task, Values
+from tests.support.vocabulary import SPECIAL, make_tokenizer
 
 disable_progress_bar()
 set_verbosity_error()
@@ -36,30 +35,15 @@ Columns = Mapping[str, tuple[int, ...]]
 HIDDEN = 32
 LAYERS = 2
 MAX_TOKENS = 48
-FAMILIES = ("bert", "electra", "roberta", "distilbert", "deberta-v2", "modernbert")
-
-_WORDS = (
-    "the",
-    "a",
-    "cat",
-    "dog",
-    "sat",
-    "ran",
-    "on",
-    "under",
-    "mat",
-    "tree",
-    "good",
-    "bad",
-    "not",
-    "is",
-    "red",
-    "one",
-)
-_PIECES = [*"abcdefghijklmnopqrstuvwxyz0123456789.,!?'-", *(f"##{c}" for c in "abcdefghijklmnopqrstuvwxyz0123456789")]
-_SPECIAL = ("[CLS]", "[PAD]", "[SEP]", "[UNK]", "[MASK]")
+ENCODERS = ("bert", "electra", "roberta", "distilbert", "deberta-v2", "modernbert", "albert")
+DECODERS = ("llama", "qwen3", "mistral", "gemma", "gpt2")
+"""A position sees none to its right."""
+FAMILIES = (*ENCODERS, *DECODERS)
 
 _COMMON = {"hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "num_attention_heads": 4, "intermediate_size": 64}
+_BART_SIZES = {"layers": LAYERS, "attention_heads": 4, "ffn_dim": 64}
+_ENDS = {"bos_token_id": 0, "eos_token_id": 2}
+_DECODER = {**_COMMON, **_ENDS, "num_key_value_heads": 2, "max_position_embeddings": MAX_TOKENS}
 _CONFIGS: dict[str, Mapping[str, Any]] = {
     "bert": {**_COMMON, "type_vocab_size": 2, "max_position_embeddings": MAX_TOKENS},
     "electra": {**_COMMON, "embedding_size": 16, "type_vocab_size": 2, "max_position_embeddings": MAX_TOKENS},
@@ -70,13 +54,26 @@ _CONFIGS: dict[str, Mapping[str, Any]] = {
     | {"pos_att_type": ["p2c", "c2p"], "pooler_hidden_size": HIDDEN, "position_buckets": 16, "share_att_key": True},
     "modernbert": {**_COMMON, "max_position_embeddings": MAX_TOKENS, "local_attention": 8}
     | {"global_attn_every_n_layers": 2, "classifier_pooling": "mean"},
+    # Of ALBERT's two layers both are the same module.
+    "albert": {**_COMMON, "embedding_size": 16, "type_vocab_size": 2, "max_position_embeddings": MAX_TOKENS},
+    "llama": _DECODER,
+    "qwen3": {**_DECODER, "head_dim": 8},
+    "mistral": {**_DECODER, "head_dim": 8, "sliding_window": 8},
+    "gemma": {**_DECODER, "head_dim": 8, "num_key_value_heads": 1},
+    "gpt2": {"n_embd": HIDDEN, "n_layer": LAYERS, "n_head": 4, "n_inner": 64, "n_positions": MAX_TOKENS, **_ENDS},
 }
 # Of these, some heads or all answers can't be served.
 _CONFIGS = _CONFIGS | {
     "xlnet": {"d_model": HIDDEN, "n_layer": LAYERS, "n_head": 4, "d_inner": 64},
     "t5": {"d_model": HIDDEN, "num_layers": LAYERS, "num_heads": 4, "d_ff": 64, "d_kv": 8},
+    "longformer": {**_COMMON, "attention_window": [8, 8], "max_position_embeddings": MAX_TOKENS + 2},
+    "bart": {"d_model": HIDDEN, "eos_token_id": 2, "max_position_embeddings": MAX_TOKENS}
+    | {f"{part}_{what}": n for part in ("encoder", "decoder") for what, n in _BART_SIZES.items()},
+    "nomic_bert": {**_COMMON, "max_position_embeddings": MAX_TOKENS},
 }
-_TYPED = ("bert", "electra")
+_TYPED = ("bert", "electra", "albert")
+# As published, neither their tokenizer nor their configuration has a token for padding.
+_UNPADDED = ("llama", "mistral", "gpt2")
 
 TARGETS: Mapping[str, tuple[str, ...]] = {
     "bert": ("query", "key", "value", "dense"),
@@ -86,10 +83,19 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
     "deberta-v2": ("query_proj", "key_proj", "value_proj", "dense"),
     "modernbert": ("Wqkv", "Wo", "Wi"),
     "xlnet": ("layer_1", "layer_2"),
+    "albert": ("query", "key", "value", "dense", "ffn", "ffn_output", "embedding_hidden_mapping_in"),
+    **dict.fromkeys(DECODERS, ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")),
+    "gpt2": ("c_attn", "attn.c_proj", "c_fc", "mlp.c_proj"),
+    "longformer": ("query", "key", "value", "dense"),
+    "bart": ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"),
+    "nomic_bert": ("q_proj", "k_proj", "v_proj", "o_proj"),
 }
 _FEEDFORWARD: Mapping[str, tuple[str, ...]] = {
     "distilbert": ("lin2",),
     "modernbert": ("Wo",),
+    "albert": ("ffn_output",),
+    **dict.fromkeys(DECODERS, ("down_proj",)),
+    "gpt2": ("mlp.c_proj",),
 }
 
 METHODS: Mapping[str, Mapping[str, Any]] = {
@@ -120,7 +126,7 @@ _TASK_TYPES = {
 
 def make_base(family: str, folder: Path, seed: int = 0, **config: Any) -> Path:
     """Save a tiny model of a family with its tokenizer; returns the folder."""
-    tokenizer = _tokenizer(family)
+    tokenizer = make_tokenizer(MAX_TOKENS, typed=family in _TYPED, padded=family not in _UNPADDED)
     settings = {**_CONFIGS[family], "vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, **config}
     torch.manual_seed(seed)
     model = AutoModel.from_config(AutoConfig.for_model(family, **settings))
@@ -206,36 +212,12 @@ def random_rows(base: Path, lengths: Sequence[int], seed: int = 0) -> list[Colum
     vocabulary = json.loads((base / "config.json").read_text())["vocab_size"]
     rows: list[Columns] = []
     for length in lengths:
-        ids = generator.integers(len(_SPECIAL), vocabulary, length).tolist()
+        ids = generator.integers(len(SPECIAL), vocabulary, length).tolist()
         row: dict[str, tuple[int, ...]] = {"input_ids": (0, *ids[1:-1], 2)}
         if _family(base) in _TYPED:
             row["token_type_ids"] = tuple(int(position > length // 2) for position in range(length))
         rows.append(row)
     return rows
-
-
-def _tokenizer(family: str) -> PreTrainedTokenizerFast:
-    special = list(_SPECIAL)
-    vocabulary = {token: index for index, token in enumerate([*special, *_WORDS, *_PIECES])}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS]:0 $A:0 [SEP]:0",
-        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 0), ("[SEP]", 2)],
-    )
-    names = ["input_ids", "token_type_ids", "attention_mask"] if family in _TYPED else ["input_ids", "attention_mask"]
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        model_max_length=MAX_TOKENS,
-        model_input_names=names,
-        cls_token="[CLS]",
-        pad_token="[PAD]",
-        sep_token="[SEP]",
-        unk_token="[UNK]",
-        mask_token="[MASK]",
-    )
 
 
 @torch.no_grad()

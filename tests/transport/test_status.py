@@ -31,6 +31,10 @@ EXAMPLES = [
     errors.HeadIncompleteError(["pre_classifier.weight"], ["pre_classifier"]),
     errors.ConcurrentChangeError("pos"),
     errors.DrainTimeoutError("pos", 3),
+    errors.RevisionNotFoundError("0f" * 32),
+    errors.DigestMismatchError("0f" * 32, "f0" * 32),
+    errors.StoreFullError(),
+    errors.StoreUnavailableError("Read-only file system"),
 ]
 
 

@@ -89,6 +89,28 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """DEADLINE_EXCEEDED. The adapter still had requests in flight at the end of `drain_timeout`; it serves no new ones
     and stays DRAINING. Call again, or with `force`. Metadata: `adapter`, `in_flight`.
     """
+    ERROR_REASON_REVISION_NOT_FOUND: _ErrorReason.ValueType  # 20
+    """NOT_FOUND. No content of this digest is in the store: never uploaded, removed since, or found damaged.
+    Metadata: `digest`. Upload it, or load it from its `uri`.
+    """
+    ERROR_REASON_DIGEST_MISMATCH: _ErrorReason.ValueType  # 21
+    """DATA_LOSS. The bytes that came have another digest than was announced; nothing was kept. Metadata: `expected`,
+    `found`. Send them again.
+    """
+    ERROR_REASON_STORE_FULL: _ErrorReason.ValueType  # 22
+    """RESOURCE_EXHAUSTED. The disk of the server's store is full; nothing was changed. Delete adapters that nobody needs,
+    or ask the operator for room.
+    """
+    ERROR_REASON_STORE_UNAVAILABLE: _ErrorReason.ValueType  # 23
+    """FAILED_PRECONDITION. The server's store can't be written, for example since its disk is read-only; nothing was
+    changed, and adapters that are loaded serve on. A retry fails until the operator has mended it.
+    """
+    ERROR_REASON_STORE_DISABLED: _ErrorReason.ValueType  # 24
+    """FAILED_PRECONDITION. The server was started without a store (`--store`): it takes no uploads, and knows no content
+    by digest. Load from a `uri`.
+    """
+    ERROR_REASON_UPLOAD_STALLED: _ErrorReason.ValueType  # 25
+    """ABORTED. No message of an upload came for too long; nothing was kept. Metadata: `seconds`. Upload again."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Each value's comment gives the status code, the metadata keys, and what the caller should do."""
@@ -157,4 +179,26 @@ ERROR_REASON_DRAIN_TIMEOUT: ErrorReason.ValueType  # 19
 """DEADLINE_EXCEEDED. The adapter still had requests in flight at the end of `drain_timeout`; it serves no new ones
 and stays DRAINING. Call again, or with `force`. Metadata: `adapter`, `in_flight`.
 """
+ERROR_REASON_REVISION_NOT_FOUND: ErrorReason.ValueType  # 20
+"""NOT_FOUND. No content of this digest is in the store: never uploaded, removed since, or found damaged.
+Metadata: `digest`. Upload it, or load it from its `uri`.
+"""
+ERROR_REASON_DIGEST_MISMATCH: ErrorReason.ValueType  # 21
+"""DATA_LOSS. The bytes that came have another digest than was announced; nothing was kept. Metadata: `expected`,
+`found`. Send them again.
+"""
+ERROR_REASON_STORE_FULL: ErrorReason.ValueType  # 22
+"""RESOURCE_EXHAUSTED. The disk of the server's store is full; nothing was changed. Delete adapters that nobody needs,
+or ask the operator for room.
+"""
+ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 23
+"""FAILED_PRECONDITION. The server's store can't be written, for example since its disk is read-only; nothing was
+changed, and adapters that are loaded serve on. A retry fails until the operator has mended it.
+"""
+ERROR_REASON_STORE_DISABLED: ErrorReason.ValueType  # 24
+"""FAILED_PRECONDITION. The server was started without a store (`--store`): it takes no uploads, and knows no content
+by digest. Load from a `uri`.
+"""
+ERROR_REASON_UPLOAD_STALLED: ErrorReason.ValueType  # 25
+"""ABORTED. No message of an upload came for too long; nothing was kept. Metadata: `seconds`. Upload again."""
 global___ErrorReason = ErrorReason

@@ -1,6 +1,5 @@
 """An adapter's files, read once within limits and checked: what comes out needs no further look at the disk."""
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,23 +11,17 @@ import safetensors.torch
 import torch
 
 from adaptermux_server.adapters.adapter_config import CONFIG_FILE, parse_adapter_config
+from adaptermux_server.adapters.canonical import digest_of
 from adaptermux_server.adapters.folder import AdapterFolder
+from adaptermux_server.adapters.limits import DEFAULT_LIMITS, CheckpointLimits
 from adaptermux_server.adapters.model_config import MODEL_CONFIG_FILE, ModelConfig, parse_model_config
 from adaptermux_server.adapters.safetensors_header import PREFIX_BYTES, WEIGHTS_FILE, header_bytes, parse_header
 from adaptermux_server.errors import CheckpointMismatchError, SourceInvalidError
 from adaptermux_server.types import ProblemType, Task
 
+__all__ = ["Checkpoint", "CheckpointLimits", "read_checkpoint"]
+
 _LABELLED_TASKS = (Task.SEQUENCE_CLASSIFICATION, Task.TOKEN_CLASSIFICATION)
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointLimits:
-    """How large the files of an adapter may be, in bytes."""
-
-    weights_bytes: int = 1 << 30
-    header_bytes: int = 1 << 20
-    config_bytes: int = 1 << 20
-    """Of `adapter_config.json` and `config.json` each; the largest in use (many labels) take some 100 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +29,7 @@ class Checkpoint:
     """The content of an adapter's files, checked as far as that goes without the base model."""
 
     digest: str
-    """Lower-case hex sha-256 over the names, lengths and contents of the files used, sorted by name."""
+    """Of the files used, as `canonical` has it."""
     peft_type: str
     config: Mapping[str, Any]
     """The fields of `adapter_config.json` that must be applied; the harmless ones are gone."""
@@ -51,7 +44,7 @@ class Checkpoint:
     """Of all tensors."""
 
 
-def read_checkpoint(folder: Path, limits: CheckpointLimits = CheckpointLimits()) -> Checkpoint:
+def read_checkpoint(folder: Path, limits: CheckpointLimits = DEFAULT_LIMITS) -> Checkpoint:
     """Read and check the adapter in `folder`. Blocks: call it in a worker thread.
 
     Each file is opened once and its bytes are read once; the digest, the checks and the tensors are all of these bytes,
@@ -73,7 +66,7 @@ def read_checkpoint(folder: Path, limits: CheckpointLimits = CheckpointLimits())
         contents[WEIGHTS_FILE] = _read_weights(files, limits)
     tensors = _tensors(contents[WEIGHTS_FILE])
     return Checkpoint(
-        digest=_digest(contents),
+        digest=digest_of(contents),
         peft_type=config.peft_type,
         config=config.applied,
         tensors=tensors,
@@ -110,11 +103,3 @@ def _tensors(content: bytes) -> Mapping[str, torch.Tensor]:
 def _is_finite(tensor: torch.Tensor) -> bool:
     # A sum holds every NaN and infinity there is, in a third of the time; a sum that overflowed proves nothing.
     return math.isfinite(float(tensor.sum(dtype=torch.float64))) or bool(torch.isfinite(tensor).all())
-
-
-def _digest(contents: Mapping[str, bytes]) -> str:
-    digest = hashlib.sha256()
-    for name, content in sorted(contents.items()):
-        digest.update(b"%d:%s%d:" % (len(name), name.encode(), len(content)))
-        digest.update(content)
-    return digest.hexdigest()

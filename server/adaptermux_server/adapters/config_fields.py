@@ -99,6 +99,8 @@ _LORA = Method(
         "loftq_config": either(_null, one_of({})),
         "runtime_config": either(_null, one_of({"ephemeral_gpu_offload": False})),
         "use_qalora": _false,
+        # What some models with experts are saved with.
+        "target_parameters": one_of(None, []),
         "ensure_weight_tying": _false,
         **dict.fromkeys(
             (
@@ -110,7 +112,6 @@ _LORA = Method(
                 "alora_invocation_tokens",
                 "monteclora_config",
                 "layer_replication",
-                "target_parameters",
                 "use_bdlora",
                 "arrow_config",
                 "kasa_config",

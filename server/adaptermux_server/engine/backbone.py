@@ -1,6 +1,6 @@
 """The shared transformer: loaded once, never changed. Nothing here knows a model family by name."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from inspect import signature
 from itertools import chain
@@ -84,6 +84,8 @@ def load_backbone(name_or_path: str, device: str = "cpu", dtype: str = "float32"
     model, loading = AutoModel.from_pretrained(name_or_path, dtype=dtype, output_loading_info=True)
     missing = frozenset(loading["missing_keys"])
     _check_complete(model, missing, name_or_path)
+    # Models that can generate would keep keys and values for tokens that never come.
+    model.config.use_cache = False
     return Backbone(model.to(device), tokenizer, missing)
 
 
@@ -103,9 +105,9 @@ def _check_complete(model: nn.Module, missing: frozenset[str], name_or_path: str
 
 
 def _max_tokens(model: nn.Module, tokenizer: Any) -> int:
-    limits = [limit for limit in (_num_positions(model), tokenizer.model_max_length) if limit is not None]
+    limits = (_num_positions(model), tokenizer.model_max_length, *_turning_lengths(model.config))
     # Tokenizers without a limit say so by a huge number.
-    sensible = [limit for limit in limits if limit < 1 << 31]
+    sensible = [limit for limit in limits if limit is not None and limit < 1 << 31]
     return min(sensible, default=_FALLBACK_MAX_TOKENS)
 
 
@@ -123,3 +125,12 @@ def _num_positions(model: Any) -> int | None:
         and module is not model.get_input_embeddings()
     )
     return num_positions - max(reserved, default=0)
+
+
+def _turning_lengths(config: Any) -> Iterator[int]:
+    """Lengths beyond which a row would change how its whole batch encodes positions (LongRoPE, arXiv 2402.13753)."""
+    parameters = getattr(config, "rope_parameters", None) or {}
+    # Models with several kinds of layers have parameters for each.
+    for values in (parameters, *parameters.values()):
+        if isinstance(values, Mapping) and values.get("rope_type") == "longrope":
+            yield values["original_max_position_embeddings"]

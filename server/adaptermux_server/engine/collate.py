@@ -29,7 +29,7 @@ def collate(rows: Sequence[Columns], backbone: Backbone, unseen_columns: frozens
     lengths = tuple(len(row["input_ids"]) for row in rows)
     longest = max(lengths)
     columns = {
-        name: [_padded(row[name], longest, pad_value(backbone, name)) for row in rows]
+        name: [_padded(row[name], longest, _filler(backbone, name)) for row in rows]
         for name in rows[0]
         if name in backbone.columns - unseen_columns
     }
@@ -38,11 +38,14 @@ def collate(rows: Sequence[Columns], backbone: Backbone, unseen_columns: frozens
     return Batch({name: tensor.to(backbone.device) for name, tensor in inputs.items()}, lengths)
 
 
-def pad_value(backbone: Backbone, column: str) -> int:
-    """What fills a column: the tokenizer's id (else the model's) for tokens, its type for types, else 0."""
+def _filler(backbone: Backbone, column: str) -> int:
+    """What fills a column: for tokens the model's id if it has one for padding, for types the tokenizer's, else 0.
+
+    It is masked, so any id will do that the model has a vector for; a tokenizer may name one beyond.
+    """
     if column == "input_ids":
-        candidates = (backbone.tokenizer.pad_token_id, getattr(backbone.config, "pad_token_id", None), 0)
-        return next(value for value in candidates if value is not None)
+        token = getattr(backbone.config, "pad_token_id", None)
+        return token if isinstance(token, int) and 0 <= token < backbone.config.vocab_size else 0
     return backbone.tokenizer.pad_token_type_id if column == "token_type_ids" else 0
 
 

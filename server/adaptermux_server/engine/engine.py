@@ -133,6 +133,6 @@ def _open_bank(backbone: Backbone, costs: KernelCosts | None) -> Bank | None:
         _log.warning("bank is off", reason="no module of the base model reads its input row by row")
         return None
     if not bank_holds(bank, backbone):
-        _log.warning("bank is off", reason="rows of the base model would touch each other")
+        _log.warning("bank is off", reason="rows side by side would be answered otherwise than alone")
         return None
     return bank

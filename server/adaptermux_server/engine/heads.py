@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from adaptermux_server.engine.backbone import Backbone
-from adaptermux_server.engine.collate import Batch, pad_value
+from adaptermux_server.engine.collate import Batch
 from adaptermux_server.errors import ConfigUnsupportedError
 from adaptermux_server.types import Task
 
@@ -28,6 +28,8 @@ _MODEL_CLASSES: Mapping[Task, Any] = {
     Task.QUESTION_ANSWERING: AutoModelForQuestionAnswering,
     Task.FEATURE_EXTRACTION: AutoModel,
 }
+# What heads see in the place of padding if the model has no token for it; no text holds this id.
+_NO_TOKEN = -1
 
 
 def bare_model(backbone: Backbone, task: Task, num_labels: int) -> Any:
@@ -37,7 +39,8 @@ def bare_model(backbone: Backbone, task: Task, num_labels: int) -> Any:
     """
     config = copy.deepcopy(backbone.config)
     config.num_labels = num_labels
-    config.pad_token_id = pad_value(backbone, "input_ids")
+    if getattr(config, "pad_token_id", None) is None:
+        config.pad_token_id = _NO_TOKEN
     # With a type, transformers would set torch's default type for all threads meanwhile.
     config.dtype = None
     try:
@@ -47,6 +50,10 @@ def bare_model(backbone: Backbone, task: Task, num_labels: int) -> Any:
         raise _no_model(backbone, task) from error
     if task is not Task.FEATURE_EXTRACTION and type(model.base_model) is not type(backbone.model):
         raise _no_model(backbone, task)
+    beyond = sorted(model.base_model.state_dict().keys() - backbone.model.state_dict().keys())
+    if beyond:
+        name = type(model).__name__
+        raise ConfigUnsupportedError("task_type", f"{name} needs {beyond[0]}, which the base model lacks")
     return model
 
 
@@ -94,24 +101,38 @@ class HeadShell:
 
         `hidden`: the backbone's outputs for the batch.
         """
-        self._stub.outputs = hidden
+        inputs = {**batch.inputs, "input_ids": self._marked(batch)}
+        self._stub.inputs, self._stub.outputs = inputs, hidden
         try:
-            outputs = self._model(**batch.inputs)
+            outputs = self._model(**inputs)
         finally:
-            self._stub.outputs = None
+            self._stub.inputs, self._stub.outputs = {}, None
         if self._task is Task.SEQUENCE_CLASSIFICATION:
             return tuple(outputs.logits)
         if self._task is Task.TOKEN_CLASSIFICATION:
             return _cut(outputs.logits, batch.lengths, axis=0)
         return _cut(torch.stack((outputs.start_logits, outputs.end_logits), dim=1), batch.lengths, axis=1)
 
+    def _marked(self, batch: Batch) -> torch.Tensor:
+        """The ids with the padding as the head knows it: some look for the last token that isn't padding, and whatever
+        fills the backbone's inputs may occur in a text.
+        """
+        padding = batch.inputs["attention_mask"] == 0
+        return batch.inputs["input_ids"].masked_fill(padding, self._model.config.pad_token_id)
+
 
 class _Stub(nn.Module):
-    """Stands for the backbone in a task's model and returns what the shared one computed."""
+    """Stands for the backbone in a task's model and returns what the shared one computed from the same inputs."""
 
-    outputs: Any = None
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs: Mapping[str, torch.Tensor] = {}
+        self.outputs: Any = None
 
-    def forward(self, *_: Any, **__: Any) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        given = {id(tensor) for tensor in self.inputs.values()}
+        if any(isinstance(value, torch.Tensor) and id(value) not in given for value in (*args, *kwargs.values())):
+            raise ConfigUnsupportedError("task_type", "its head gives the base model inputs of its own")
         return self.outputs
 
 

@@ -151,7 +151,6 @@ class Policy(Generic[Item]):
     def _first(self, now: float) -> int:
         """The lane whose turn comes now that no other's is in progress."""
         if len(self.queues) == 1:
-            self._begin_round()
             return next(iter(self.queues))
         another = self._costs.traversal_seconds + max(map(self._batch_seconds, self.queues))
         due = {lane: self._due(lane, another) for lane in self.queues}

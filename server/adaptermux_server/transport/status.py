@@ -30,6 +30,12 @@ CODES: dict[type[errors.AdapterMuxError], grpc.StatusCode] = {
     errors.HeadIncompleteError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.ConcurrentChangeError: grpc.StatusCode.ABORTED,
     errors.DrainTimeoutError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.RevisionNotFoundError: grpc.StatusCode.NOT_FOUND,
+    errors.DigestMismatchError: grpc.StatusCode.DATA_LOSS,
+    errors.StoreFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.StoreUnavailableError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.StoreDisabledError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.UploadStalledError: grpc.StatusCode.ABORTED,
 }
 
 # All details of a status travel in one trailer; clients on older gRPC cores fail the call from about 8 KB on.

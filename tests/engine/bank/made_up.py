@@ -138,8 +138,7 @@ def _shapes(site: Site, form: Form) -> dict[str, tuple[int, ...]]:
     if isinstance(form, Scaled):
         return {"ia3_l": (1, site.in_features) if form.at_input else (site.out_features, 1)}
     if form.is_embedding:
-        num_ids, width = site.module.weight.shape  # type: ignore[misc]
-        return {"lora_embedding_A": (form.rank, int(num_ids)), "lora_embedding_B": (int(width), form.rank)}
+        return {"lora_embedding_A": (form.rank, site.in_features), "lora_embedding_B": (site.out_features, form.rank)}
     shapes: dict[str, tuple[int, ...]] = {
         "lora_A.weight": (form.rank, site.in_features),
         "lora_B.weight": (site.out_features, form.rank),
@@ -154,7 +153,7 @@ def _shapes(site: Site, form: Form) -> dict[str, tuple[int, ...]]:
 def base(site: Site, x: torch.Tensor) -> torch.Tensor:
     """The module itself, in float32."""
     if site.is_embedding:
-        return functional.embedding(x, site.module.weight.float())  # type: ignore[operator]
+        return functional.embedding(x, site.weight.T.float())
     return functional.linear(x, site.weight.float(), None if site.bias is None else site.bias.float())
 
 
@@ -172,7 +171,8 @@ def formula(site: Site, form: Form, tensor: Callable[[str], torch.Tensor], x: to
         return base(site, x) + form.scale * (x @ a.T @ b.T + bias)
     weight = site.weight.float() + form.scale * b @ a
     magnitude = tensor("lora_magnitude_vector") / weight.norm(dim=1)
-    return magnitude * (x @ weight.T) + (0.0 if site.bias is None else site.bias.float())
+    values: torch.Tensor = magnitude * (x @ weight.T) + (0.0 if site.bias is None else site.bias.float())
+    return values
 
 
 def assert_near(expected: torch.Tensor, actual: torch.Tensor, dtype: torch.dtype = torch.float32) -> None:

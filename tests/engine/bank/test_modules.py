@@ -37,7 +37,7 @@ KINDS: Mapping[str, Mapping[str, Form]] = {
     "DoRA": dict.fromkeys(LINEAR, low_rank(4, 0.5, has_magnitude=True)),
     "IA3": {"key": Scaled(at_input=False), "value": Scaled(at_input=False), "down": Scaled(at_input=True)},
     "LoRA with biases": {"value": low_rank(2, has_bias=True), "pool": low_rank(5, has_bias=True)},
-    "words": {"words": LowRank(4, 2.0, is_embedding=True)},
+    "words": {"words": LowRank(4, 6.0, is_embedding=True)},
     "words and more": {"words": LowRank(2, 1.2, is_embedding=True), "out": low_rank(1)},
     "ranks by module": {"query": low_rank(1), "value": low_rank(7, 0.3), "up": low_rank(2)},
 }

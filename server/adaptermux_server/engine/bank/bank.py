@@ -7,7 +7,7 @@ import torch
 
 from adaptermux_server.engine.backbone import Backbone
 from adaptermux_server.engine.bank.batch import plan_batch
-from adaptermux_server.engine.bank.columns import blank_columns
+from adaptermux_server.engine.bank.columns import telling_columns
 from adaptermux_server.engine.bank.content import BankContent, fits, make_blank, make_content
 from adaptermux_server.engine.bank.costs import KernelCosts, measure_costs
 from adaptermux_server.engine.bank.layout import Layouts
@@ -35,8 +35,7 @@ class Bank:
         self._cell = Cell()
         for site in self.sites:
             adapt(site, self._cell)
-        self._columns = backbone.columns
-        self._blank_columns = blank_columns(backbone)
+        self._telling_columns = telling_columns(backbone)
         self._workspace = Workspace(backbone.device)
         self._costs = costs or measure_costs(backbone.device)
 
@@ -47,7 +46,7 @@ class Bank:
 
     def can_hide(self, columns: frozenset[str]) -> bool:
         """Whether inputs can be kept from some of a batch's rows: by zeros, where they mean the same as absence."""
-        return columns & self._columns <= self._blank_columns
+        return not columns & self._telling_columns
 
     def fits(self, layers: Layers) -> bool:
         """Whether it can represent an adapter's layers exactly."""
@@ -61,13 +60,14 @@ class Bank:
         """Content without embeddings that changes nothing, to be filled. `forms`: by the sites' names."""
         return make_blank(self._layouts, forms, self._workspace.device)
 
+    @torch.inference_mode()
     def compute(self, batch: Batch, contents: Sequence[BankContent | None]) -> tuple[Any, Kernel]:
         """One forward of the backbone. `contents`: by row, in the order of `order_rows`; None: the base.
 
         Returns: the backbone's outputs, and how they were computed.
         """
         planned = plan_batch(contents, self._workspace, self._costs)
-        with self._cell.computing(planned), torch.inference_mode():
+        with self._cell.computing(planned):
             return self._tree(**batch.inputs), planned.kernel
 
     def forget(self, content: BankContent) -> None:

@@ -8,11 +8,11 @@ from adaptermux_server.engine.collate import Columns, collate
 from adaptermux_server.engine.padding import close
 
 
-def blank_columns(backbone: Backbone) -> frozenset[str]:
-    """Inputs beside the ids of which zeros mean the same as their absence."""
+def telling_columns(backbone: Backbone) -> frozenset[str]:
+    """What the tokenizer makes and the model takes, and of which zeros don't mean the same as absence; the ids do."""
     (row,) = probe_rows(backbone, 1)
-    names = row.keys() & backbone.columns - {"input_ids"}
-    return frozenset(name for name in names if _is_blank(backbone, row, name))
+    names = row.keys() & backbone.columns
+    return frozenset(name for name in names if name == "input_ids" or not _is_blank(backbone, row, name))
 
 
 @torch.inference_mode()

@@ -87,6 +87,6 @@ class BankExecutor:
         return kernel
 
     def _columns(self, row: Row) -> Columns:
-        """What the row's adapter may see. A column of zeros stands for one that it must not (see `blank_columns`)."""
+        """What the row's adapter may see. A column of zeros stands for one that it must not (see `Bank.can_hide`)."""
         unseen = self._residents[row.slot].unseen_columns & row.columns.keys()
         return {**row.columns, **dict.fromkeys(unseen, (0,) * row.num_tokens)} if unseen else row.columns

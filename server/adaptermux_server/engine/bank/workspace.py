@@ -77,12 +77,8 @@ class Workspace:
         self._held = {offset: held for offset, held in self._held.items() if content not in held}
 
     def _forget(self, start: int, stop: int) -> None:
-        """Drop what is known of the tensors that overlap a range about to be written."""
-        self._held = {
-            offset: contents
-            for offset, contents in self._held.items()
-            if offset >= stop or offset + contents[0].layout.size * len(contents) <= start
-        }
+        """Drop what is known of a range about to be written. What begins before it is of this batch, and ends there."""
+        self._held = {offset: held for offset, held in self._held.items() if not start <= offset < stop}
 
     def _reserve(self, size: int) -> None:
         if size > self._flat.numel():

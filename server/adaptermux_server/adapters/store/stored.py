@@ -1,0 +1,49 @@
+"""What the database holds, as values; times are seconds since the epoch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from adaptermux_server.types import ProblemType
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRevision:
+    """A content of the store."""
+
+    digest: str
+    num_bytes: int
+    """Of all its files."""
+    added_at: float
+    """When it was last added."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAdapter:
+    """An adapter that serves again after a restart."""
+
+    id: str
+    digest: str
+    """Of a stored revision."""
+    labels: tuple[str, ...] = ()
+    """Of its head, as asked for at load; empty: as its files name them."""
+    problem_type: ProblemType | None = None
+    """As asked for at load; None: as its files say."""
+    weight: float = 1.0
+    max_wait_seconds: float | None = None
+    """None: the server's default."""
+    pinned: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The operator's own labels."""
+    uri: str = ""
+    """Where it came from, as given at load; empty: from the store itself."""
+    changed_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlias:
+    """A name that stands for adapters."""
+
+    name: str
+    targets: tuple[tuple[str, int], ...]
+    """Ids of adapters with their weights. The adapters needn't be there."""
+    update_time: float = 0.0

@@ -1,0 +1,347 @@
+"""Contents come whole or not at all, are found by digest, and go (contract rows 12, 17 and 22)."""
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from adaptermux_server.adapters.checkpoint import read_checkpoint
+from adaptermux_server.adapters.limits import CheckpointLimits
+from adaptermux_server.adapters.store.store import Store
+from adaptermux_server.adapters.store.stored import StoredAdapter, StoredRevision
+from adaptermux_server.errors import (
+    DigestMismatchError,
+    InvalidRequestError,
+    RevisionNotFoundError,
+    SourceInvalidError,
+)
+from tests.adapters.builders import write_adapter
+from tests.adapters.store.builders import (
+    NOW,
+    announced,
+    chunks,
+    content,
+    digest,
+    leftovers,
+    open_store,
+    places,
+    upload,
+    write_folder,
+)
+
+CONFIG, WEIGHTS, MODEL_CONFIG = "adapter_config.json", "adapter_model.safetensors", "config.json"
+
+
+def assert_nothing_came(store: Store, root: Path) -> None:
+    """The store is as empty as it began."""
+    assert ([], (), []) == (store.content.list(), store.database.revisions(), places(root))
+    assert [] == leftovers(root)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_is_uploaded_is_found_under_its_digest(store: Store, number: int, size: int) -> None:
+    files = content(number)
+    with store.content.begin(announced(files), digest(number)) as incoming:
+        for chunk in chunks(files, size):
+            incoming.write(chunk)
+        stored = incoming.commit()
+
+    num_bytes = sum(map(len, files.values()))
+    assert (digest(number), num_bytes, False) == (stored.digest, stored.num_bytes, stored.already_stored)
+    assert files == {path.name: path.read_bytes() for path in store.content.path(stored.digest).iterdir()}
+    assert store.content.has(stored.digest)
+    assert store.content.verify(stored.digest)
+    assert (StoredRevision(stored.digest, num_bytes, NOW),) == store.database.revisions()
+
+
+def test_a_folder_is_added_with_the_digest_that_its_checkpoint_has(store: Store, tmp_path: Path) -> None:
+    """And can be read from the store as from the folder; what lies beside the adapter isn't taken."""
+    folder = write_adapter(tmp_path / "a", model_config={"num_labels": 3})
+    (folder / "README.md").write_text("a card")
+    expected = read_checkpoint(folder).digest
+
+    stored = store.content.add_folder(folder, expected)
+
+    assert expected == stored.digest
+    assert expected == read_checkpoint(store.content.path(expected)).digest
+    assert {CONFIG, WEIGHTS, MODEL_CONFIG} == {path.name for path in store.content.path(expected).iterdir()}
+
+
+def test_a_folder_of_more_than_one_chunk_is_added_whole(store: Store, tmp_path: Path) -> None:
+    files = {CONFIG: b"{}", WEIGHTS: os.urandom((1 << 20) + 1)}
+
+    stored = store.content.add_folder(write_folder(tmp_path / "a", files))
+
+    assert files[WEIGHTS] == (store.content.path(stored.digest) / WEIGHTS).read_bytes()
+
+
+def test_row_22_a_folder_that_changed_since_it_was_read_is_refused(store: Store, root: Path, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "a", content(1))
+
+    with pytest.raises(DigestMismatchError):
+        store.content.add_folder(folder, digest(2))
+
+    assert_nothing_came(store, root)
+
+
+@pytest.mark.parametrize("name", [CONFIG, WEIGHTS])
+def test_a_folder_that_lacks_a_file_is_refused(store: Store, root: Path, tmp_path: Path, name: str) -> None:
+    folder = write_folder(tmp_path / "a", content(0))
+    (folder / name).unlink()
+
+    with pytest.raises(SourceInvalidError, match="is missing") as caught:
+        store.content.add_folder(folder)
+
+    assert name == caught.value.metadata["file"]
+    assert_nothing_came(store, root)
+
+
+def test_row_17_symlinks_in_a_folder_are_refused(store: Store, root: Path, tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "a", content(0))
+    (folder / WEIGHTS).rename(tmp_path / "weights")
+    (folder / WEIGHTS).symlink_to(tmp_path / "weights")
+
+    with pytest.raises(SourceInvalidError, match="symlink"):
+        store.content.add_folder(folder)
+
+    assert_nothing_came(store, root)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [],
+        [(CONFIG, 2)],
+        [(WEIGHTS, 2)],
+        [(WEIGHTS, 2), (CONFIG, 2)],
+        [(CONFIG, 2), (CONFIG, 2), (WEIGHTS, 2)],
+        [(CONFIG, 2), (WEIGHTS, 2), ("README.md", 2)],
+        [(CONFIG, 2), (WEIGHTS, 2), ("../config.json", 2)],
+        [(CONFIG, 2), (WEIGHTS, -1)],
+        [(CONFIG, 2), (WEIGHTS, 101)],
+        [(CONFIG, 11), (WEIGHTS, 2)],
+        [(CONFIG, 2), (WEIGHTS, 2), (MODEL_CONFIG, 11)],
+    ],
+    ids=str,
+)
+def test_row_17_files_that_no_content_has_are_refused_before_a_byte_is_taken(
+    tmp_path: Path, files: list[tuple[str, int]]
+) -> None:
+    root = tmp_path / "store"
+    with Store(root, CheckpointLimits(weights_bytes=100, config_bytes=10)) as store:
+        with pytest.raises(SourceInvalidError):
+            store.content.begin(files)
+
+        assert_nothing_came(store, root)
+
+
+def test_a_malformed_digest_is_refused_before_a_byte_is_taken(store: Store, root: Path) -> None:
+    with pytest.raises(InvalidRequestError):
+        store.content.begin(announced(content(0)), "../../etc")
+
+    assert_nothing_came(store, root)
+
+
+def test_row_22_another_digest_than_announced_leaves_nothing_behind(store: Store, root: Path) -> None:
+    with pytest.raises(DigestMismatchError) as caught:
+        upload(store.content, content(0), digest(1))
+
+    assert {"expected": digest(1), "found": digest(0)} == caught.value.metadata
+    assert_nothing_came(store, root)
+
+
+@pytest.mark.parametrize("extra", [b"x", b"x" * 100])
+def test_bytes_beyond_the_announced_ones_leave_nothing_behind(store: Store, root: Path, extra: bytes) -> None:
+    files = content(0)
+    incoming = store.content.begin(announced(files))
+
+    with pytest.raises(SourceInvalidError, match=f"{len(extra)} bytes came beyond"):
+        incoming.write(b"".join(chunks(files)) + extra)
+
+    assert_nothing_came(store, root)
+
+
+@pytest.mark.parametrize("num_bytes", [0, 1, 2, 5, -1])
+def test_missing_bytes_leave_nothing_behind(store: Store, root: Path, num_bytes: int) -> None:
+    files = content(0)
+    incoming = store.content.begin(announced(files))
+    incoming.write(b"".join(chunks(files))[:num_bytes])
+
+    with pytest.raises(SourceInvalidError, match="lacks its last"):
+        incoming.commit()
+
+    assert_nothing_came(store, root)
+
+
+def test_row_12_an_upload_that_is_given_up_leaves_nothing_behind(store: Store, root: Path) -> None:
+    """Not even a descriptor; giving it up again does nothing, going on with it is a bug."""
+    num_descriptors = len(os.listdir("/proc/self/fd"))
+    with store.content.begin(announced(content(0))) as incoming:
+        incoming.write(b"{")
+    incoming.abort()
+
+    assert num_descriptors == len(os.listdir("/proc/self/fd"))
+    assert_nothing_came(store, root)
+    with pytest.raises(ValueError, match="bug"):
+        incoming.write(b"}")
+
+
+def test_aborting_after_the_commit_keeps_the_content(store: Store) -> None:
+    with store.content.begin(announced(content(0))) as incoming:
+        incoming.write(b"".join(chunks(content(0))))
+        incoming.commit()
+    incoming.abort()
+
+    assert store.content.verify(digest(0))
+
+
+def test_what_is_there_is_not_written_again_but_its_age_begins_anew(root: Path) -> None:
+    now = iter(range(100))
+    with Store(root, clock=lambda: float(next(now))) as store:
+        upload(store.content, content(0))
+        (before,) = store.database.revisions()
+        inode = store.content.path(digest(0)).stat().st_ino
+
+        again = upload(store.content, content(0))
+
+        assert again.already_stored
+        assert inode == store.content.path(digest(0)).stat().st_ino
+        assert before.added_at < store.database.revisions()[0].added_at
+        assert [] == leftovers(root)
+
+
+def test_of_many_who_add_the_same_at_once_one_wins_and_all_succeed(store: Store, root: Path) -> None:
+    barrier = threading.Barrier(8)
+    stored = []
+
+    def add() -> None:
+        with store.content.begin(announced(content(0)), digest(0)) as incoming:
+            for chunk in chunks(content(0)):
+                incoming.write(chunk)
+            barrier.wait(timeout=30)
+            stored.append(incoming.commit())
+
+    threads = [threading.Thread(target=add) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+
+    assert {digest(0)} == {found.digest for found in stored}
+    assert [False] + [True] * 7 == sorted(found.already_stored for found in stored)
+    assert ([digest(0)], []) == (places(root), leftovers(root))
+
+
+def test_only_the_owner_may_read_what_is_stored(store: Store, root: Path) -> None:
+    umask = os.umask(0)
+    try:
+        upload(store.content, content(1))
+        with open_store(root.with_name("other")):
+            pass
+    finally:
+        os.umask(umask)
+
+    for path in [root, *root.rglob("*"), *root.with_name("other").rglob("*")]:
+        assert (0o700 if path.is_dir() else 0o600) == stat.S_IMODE(path.stat().st_mode), path
+
+
+def test_contents_are_listed_and_counted(store: Store) -> None:
+    for number in range(4):
+        upload(store.content, content(number))
+
+    assert sorted(map(digest, range(4))) == store.content.list()
+    assert sum(len(part) for number in range(4) for part in content(number).values()) == store.content.num_bytes
+
+
+@pytest.mark.parametrize("name", ["0f" * 32, "", "..", "../incoming"])
+def test_what_is_not_there_has_no_path(store: Store, name: str) -> None:
+    assert not store.content.has(name)
+    with pytest.raises(RevisionNotFoundError):
+        store.content.path(name)
+
+
+def test_a_content_that_nothing_uses_can_be_removed_and_added_again(store: Store, root: Path) -> None:
+    upload(store.content, content(0))
+
+    assert store.content.remove(digest(0))
+    assert store.content.remove(digest(0))
+    assert_nothing_came(store, root)
+    assert not upload(store.content, content(0)).already_stored
+
+
+def test_a_content_that_an_adapter_has_or_had_is_kept(store: Store) -> None:
+    for number in range(2):
+        upload(store.content, content(number))
+        store.database.put_adapter(StoredAdapter("a", digest(number)))
+
+    assert (False, False) == (store.content.remove(digest(0)), store.content.remove(digest(1)))
+    assert sorted([digest(0), digest(1)]) == store.content.list()
+
+
+def test_contents_are_there_after_a_restart(store: Store, root: Path) -> None:
+    upload(store.content, content(0))
+    store.close()
+
+    with open_store(root) as again:
+        assert ([digest(0)], {}) == (again.content.list(), again.content.corrupt)
+        assert again.content.verify(digest(0))
+
+
+def test_the_files_are_on_the_disk_before_the_content_has_its_name(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this order: each file, its folder, the rename, the folder it was moved to. (A kill can't show it.)"""
+    steps = []
+    fsync, rename = os.fsync, os.rename
+
+    def noted_fsync(descriptor: int) -> None:
+        path = Path(os.path.realpath(f"/proc/self/fd/{descriptor}"))
+        steps.append(("sync", path.name if path.is_file() or path.parent != root / "incoming" else "<random>"))
+        fsync(descriptor)
+
+    def noted_rename(source: Path, target: Path) -> None:
+        steps.append(("rename", Path(target).name))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "rename", noted_rename)
+    # What the folder's making and a vain look for something in its place do is left out.
+    upload(store.content, content(0))
+    expected = [
+        ("sync", CONFIG),
+        ("sync", WEIGHTS),
+        ("sync", "<random>"),
+        ("sync", "content"),
+        ("rename", digest(0)),
+        ("sync", digest(0)[:2]),
+        ("sync", "incoming"),
+    ]
+
+    assert expected == [step for step in steps if len(step[1]) != 32]
+
+
+def test_the_store_knows_neither_torch_nor_grpc() -> None:
+    """So that it can be opened, and crash-tested, in a moment."""
+    code = (
+        "import sys, adaptermux_server.adapters.store.store\n"
+        "print(sorted({'torch', 'grpc', 'transformers', 'peft'} & sys.modules.keys()))"
+    )
+
+    assert "[]" == subprocess.check_output([sys.executable, "-c", code], text=True, timeout=60).strip()
+
+
+def test_what_is_no_content_is_left_alone(store: Store, root: Path) -> None:
+    """Folders and files that aren't contents, such as lost+found, are neither read nor deleted."""
+    store.close()
+    strange = [root / "content" / "lost+found", root / "content" / "aa" / "x", root / "content" / "bb" / digest(0)]
+    for path in strange:
+        path.mkdir(parents=True)
+
+    with open_store(root) as again:
+        assert ([], {}) == (again.content.list(), again.content.corrupt)
+    assert all(path.is_dir() for path in strange)
