@@ -12,7 +12,8 @@ AdapterMuxError
 ├── AdapterUnloadedError         ├── RevisionNotFoundError
 ├── ShuttingDownError            ├── DigestMismatchError
 ├── StoreFullError               ├── StoreUnavailableError
-└── StoreDisabledError           └── UploadStalledError
+├── StoreDisabledError           ├── UploadStalledError
+└── AliasNotFoundError           └── AliasedError
 
 The message of each is written for the caller: what was wrong, what is allowed, what to do. Anything that isn't an
 AdapterMuxError is a bug: its text stays in the log.
@@ -303,3 +304,26 @@ class UploadStalledError(AdapterMuxError):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"no message came for {seconds:g} s: nothing was kept, upload again", seconds=f"{seconds:g}")
+
+
+class AliasNotFoundError(AdapterMuxError):
+    """No alias has this name."""
+
+    reason = "ALIAS_NOT_FOUND"
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(f"there is no alias {alias!r}; ListAliases shows all", alias=alias)
+
+
+class AliasedError(AdapterMuxError):
+    """The adapter can't be deleted while aliases point at it."""
+
+    reason = "ALIASED"
+
+    def __init__(self, adapter: str, aliases: Sequence[str]) -> None:
+        super().__init__(
+            f"adapter {adapter!r} can't be deleted while aliases point at it; move or delete these first:"
+            f" {', '.join(aliases)}",
+            adapter=adapter,
+            aliases=",".join(aliases),
+        )

@@ -35,6 +35,8 @@ EXAMPLES = [
     errors.DigestMismatchError("0f" * 32, "f0" * 32),
     errors.StoreFullError(),
     errors.StoreUnavailableError("Read-only file system"),
+    errors.AliasNotFoundError("sentiment-prod"),
+    errors.AliasedError("sentiment-v2", ["sentiment-prod", "sentiment-test"]),
 ]
 
 

@@ -111,6 +111,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     ERROR_REASON_UPLOAD_STALLED: _ErrorReason.ValueType  # 25
     """ABORTED. No message of an upload came for too long; nothing was kept. Metadata: `seconds`. Upload again."""
+    ERROR_REASON_ALIAS_NOT_FOUND: _ErrorReason.ValueType  # 26
+    """NOT_FOUND. No alias has this name. Metadata: `alias`."""
+    ERROR_REASON_ALIASED: _ErrorReason.ValueType  # 27
+    """FAILED_PRECONDITION. The adapter can't be deleted while aliases point at it. Metadata: `adapter`, `aliases`
+    (comma-separated). Move or delete them first.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Each value's comment gives the status code, the metadata keys, and what the caller should do."""
@@ -201,4 +207,10 @@ by digest. Load from a `uri`.
 """
 ERROR_REASON_UPLOAD_STALLED: ErrorReason.ValueType  # 25
 """ABORTED. No message of an upload came for too long; nothing was kept. Metadata: `seconds`. Upload again."""
+ERROR_REASON_ALIAS_NOT_FOUND: ErrorReason.ValueType  # 26
+"""NOT_FOUND. No alias has this name. Metadata: `alias`."""
+ERROR_REASON_ALIASED: ErrorReason.ValueType  # 27
+"""FAILED_PRECONDITION. The adapter can't be deleted while aliases point at it. Metadata: `adapter`, `aliases`
+(comma-separated). Move or delete them first.
+"""
 global___ErrorReason = ErrorReason

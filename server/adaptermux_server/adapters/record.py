@@ -1,6 +1,7 @@
 """What listings show of an adapter: an immutable picture of one moment."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from adaptermux_server.types import AdapterSpec, AdapterState
 
@@ -19,6 +20,10 @@ class AdapterRecord:
     """Of that revision."""
     weight: float = 1.0
     max_wait_seconds: float = 0.0
+    pinned: bool = False
+    """Whether it is never moved out of the engine to make room."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The operator's own labels (not those of the head)."""
     load_time: float | None = None
     """When that revision became READY; None: never."""
     last_used_time: float | None = None

@@ -36,6 +36,8 @@ CODES: dict[type[errors.AdapterMuxError], grpc.StatusCode] = {
     errors.StoreUnavailableError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.StoreDisabledError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.UploadStalledError: grpc.StatusCode.ABORTED,
+    errors.AliasNotFoundError: grpc.StatusCode.NOT_FOUND,
+    errors.AliasedError: grpc.StatusCode.FAILED_PRECONDITION,
 }
 
 # All details of a status travel in one trailer; clients on older gRPC cores fail the call from about 8 KB on.

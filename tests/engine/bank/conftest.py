@@ -6,6 +6,7 @@ import pytest
 
 from adaptermux_server.engine.backbone import Backbone
 from adaptermux_server.engine.bank.bank import Bank
+from adaptermux_server.engine.prepare import AdapterPreparer
 from tests.engine.bank.made_up import GATHERING
 
 
@@ -20,3 +21,9 @@ def bank_of(backbone_of: Callable[[str], Backbone]) -> Callable[[str], Bank]:
         return banks[family]
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def preparer(backbone_of: Callable[[str], Backbone], bank_of: Callable[[str], Bank]) -> AdapterPreparer:
+    """For BERT's bank."""
+    return AdapterPreparer(backbone_of("bert"), bank_of("bert"))

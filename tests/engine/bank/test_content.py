@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from adaptermux_server.engine.backbone import Backbone
 from adaptermux_server.engine.bank.bank import Bank
 from adaptermux_server.engine.bank.content import BankContent, fits, make_content
 from adaptermux_server.engine.bank.layout import SiteWeights
@@ -62,7 +61,11 @@ def test_weights_of_an_embedding_compute_the_formula() -> None:
     ids=["LoRA", "rsLoRA", "rank_pattern", "alpha_pattern"],
 )
 def test_configuration_gives_the_scale(
-    fields: dict[str, Any], scale: float, bank: Bank, preparer: AdapterPreparer, checkpoint_of: MakeCheckpoint
+    fields: dict[str, Any],
+    scale: float,
+    bank_of: Callable[[str], Bank],
+    preparer: AdapterPreparer,
+    checkpoint_of: MakeCheckpoint,
 ) -> None:
     """Of each module, by the methods' papers and PEFT's patterns."""
     checkpoint = checkpoint_of(r=4, lora_alpha=6, **fields)
@@ -71,7 +74,7 @@ def test_configuration_gives_the_scale(
     content = preparer.prepare(checkpoint).content
 
     assert isinstance(content, BankContent)
-    assert_near(scale * b @ a, _update(_weights(content, _site(bank, QUERY))))
+    assert_near(scale * b @ a, _update(_weights(content, _site(bank_of("bert"), QUERY))))
 
 
 def test_ranks_beyond_the_adapters_own_are_zero() -> None:
@@ -171,16 +174,6 @@ def test_adapters_are_placed_by_what_they_compute(
 
     assert expected is prepared.spec.executor
     assert (expected is BANK) == isinstance(prepared.content, BankContent)
-
-
-@pytest.fixture
-def bank(bank_of: Callable[[str], Bank]) -> Bank:
-    return bank_of("bert")
-
-
-@pytest.fixture
-def preparer(bert: Backbone, bank: Bank) -> AdapterPreparer:
-    return AdapterPreparer(bert, bank)
 
 
 def _site(bank: Bank, name: str) -> Site:

@@ -84,11 +84,17 @@ def rivals(
 
 
 @pytest.fixture
-def executor(bert: Backbone, bank_of: Callable[[str], Bank], checkpoint_of: MakeCheckpoint) -> BankExecutor:
-    """With two adapters of one kind, in slots 1 and 2."""
+def two(preparer: AdapterPreparer, checkpoint_of: MakeCheckpoint) -> Mapping[int, PreparedAdapter]:
+    """Adapters of one kind, for slots 1 and 2."""
+    return {slot: preparer.prepare(checkpoint_of(seed=slot)) for slot in (1, 2)}
+
+
+@pytest.fixture
+def executor(bert: Backbone, bank_of: Callable[[str], Bank], two: Mapping[int, PreparedAdapter]) -> BankExecutor:
+    """With these two."""
     made = BankExecutor(bert, bank_of("bert"))
-    for slot in (1, 2):
-        made.install(slot, _prepared(bert, bank_of("bert"), checkpoint_of, seed=slot))
+    for slot, prepared in two.items():
+        made.install(slot, prepared)
     return made
 
 
@@ -172,25 +178,23 @@ async def test_removed_slot_is_gone_and_leaves_its_neighbours(executor: BankExec
         executor.run(_plan(1, 2))
 
 
-@pytest.mark.parametrize("rows", [(2,), (1, 2), (1, 1, 2, 2)])
+@pytest.mark.parametrize("slots", [(2,), (1, 2), (1, 1, 2, 2)])
 async def test_stale_reader_of_a_removed_adapter_gets_nan(
-    rows: Sequence[int], bert: Backbone, bank_of: Callable[[str], Bank], checkpoint_of: MakeCheckpoint
+    slots: Sequence[int], bert: Backbone, bank_of: Callable[[str], Bank], two: Mapping[int, PreparedAdapter]
 ) -> None:
     """Never another's answer, nor one of the adapter that is gone; also where its weights had been gathered."""
     bank = bank_of("bert")
+    contents = {slot: prepared.content for slot, prepared in two.items()}
+    stale = [content for slot in slots if isinstance(content := contents[slot], BankContent)]
+    batch = collate([_row(slot).columns for slot in slots], bert)
     executor = BankExecutor(bert, bank)
-    prepared = {slot: _prepared(bert, bank, checkpoint_of, seed=slot) for slot in (1, 2)}
-    for slot, adapter in prepared.items():
-        executor.install(slot, adapter)
-    batch = collate([_row(slot).columns for slot in rows], bert)
-    stale = [prepared[slot].content for slot in rows]
-    assert all(isinstance(content, BankContent) for content in stale)
-    before, _ = bank.compute(batch, stale)  # type: ignore[arg-type]
+    executor.install(2, two[2])
+    before, _ = bank.compute(batch, stale)
 
     executor.remove(2)
-    after, _ = bank.compute(batch, stale)  # type: ignore[arg-type]
+    after, _ = bank.compute(batch, stale)
 
-    for index, slot in enumerate(rows):
+    for index, slot in enumerate(slots):
         one, other = before.last_hidden_state[index], after.last_hidden_state[index]
         assert bool(other.isnan().all()) if slot == 2 else torch.equal(one, other)
 
@@ -208,10 +212,10 @@ async def test_forward_that_raises_changes_nothing(executor: BankExecutor) -> No
 
 
 async def test_bytes_follow_what_is_installed(
-    bert: Backbone, bank_of: Callable[[str], Bank], checkpoint_of: MakeCheckpoint
+    bert: Backbone, bank_of: Callable[[str], Bank], preparer: AdapterPreparer, checkpoint_of: MakeCheckpoint
 ) -> None:
     executor = BankExecutor(bert, bank_of("bert"))
-    prepared = [_prepared(bert, bank_of("bert"), checkpoint_of, r=rank) for rank in (2, 4)]
+    prepared = [preparer.prepare(checkpoint_of(r=rank)) for rank in (2, 4)]
     seen = [executor.adapter_bytes]
 
     for slot, adapter in enumerate(prepared, start=1):
@@ -225,13 +229,11 @@ async def test_bytes_follow_what_is_installed(
     assert [0, one, one + other, other, 0] == seen
 
 
-async def test_slot_can_not_be_taken_twice(
-    executor: BankExecutor, bert: Backbone, bank_of: Callable[[str], Bank], checkpoint_of: MakeCheckpoint
-) -> None:
-    another = _prepared(bert, bank_of("bert"), checkpoint_of)
+async def test_slot_can_not_be_taken_twice(executor: BankExecutor, two: Mapping[int, PreparedAdapter]) -> None:
+    """The base's least of all."""
     for slot in (BASE_SLOT, 1):
         with pytest.raises(ValueError, match=f"slot {slot} is taken"):
-            executor.install(slot, another)
+            executor.install(slot, two[2])
     with pytest.raises(ValueError, match="can't be removed"):
         executor.remove(BASE_SLOT)
 
@@ -249,10 +251,6 @@ async def test_adapter_for_a_module_tree_is_refused(
 async def test_row_for_a_head_that_is_not_there_is_a_bug(executor: BankExecutor) -> None:
     with pytest.raises(ValueError, match="a row wants the head of slot 0, which has none"):
         executor.run(BatchPlan.at_once([_row(1), Row(BASE_SLOT, {"input_ids": (0, 2)}, None, asyncio.Future())]))
-
-
-def _prepared(bert: Backbone, bank: Bank, checkpoint_of: MakeCheckpoint, **fields: Any) -> PreparedAdapter:
-    return AdapterPreparer(bert, bank).prepare(checkpoint_of(**fields))
 
 
 def _plan(*slots: int) -> BatchPlan:

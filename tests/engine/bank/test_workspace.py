@@ -120,23 +120,25 @@ def test_room_is_what_the_batch_has_left_of_the_limit() -> None:
     assert 3 * SIZE_BYTES == workspace.num_bytes
 
 
-def test_weights_of_an_adapter_are_viewed_once_while_it_is_used() -> None:
-    """Not for all that were ever used."""
+def test_copies_of_single_adapters_share_their_views() -> None:
+    """The views of an earlier batch show the adapter that was copied last."""
     workspace = Workspace(CPU)
-    used = _content(0, 1.0)
+    a, b = _content(0, 1.0), _content(0, 2.0)
+    # So that it needn't grow any more.
+    workspace.gather([a, b])
+    workspace.begin()
 
-    first = workspace.views(used)
-    others = [_content(0, float(number)) for number in range(63)]
-    for other in others:
-        workspace.views(other)
-    again = workspace.views(used)
-    workspace.views(_content(0, 1.0))
-    another = workspace.views(others[0])
+    first = workspace.copy(a)
+    beside = workspace.copy(b)
+    workspace.begin()
+    again = workspace.copy(b)
 
     assert first is again
-    assert another is not again
-    assert used in workspace._hot
-    assert 64 == len(workspace._hot)
+    assert beside is not again
+    for view, expected in zip(again, b.layout.views(b.flat), strict=True):
+        assert (view is None) == (expected is None)
+        if view is not None and expected is not None and view.b is not None and expected.b is not None:
+            assert torch.equal(expected.b, view.b)
 
 
 def test_forgotten_adapter_is_let_go() -> None:
@@ -144,13 +146,12 @@ def test_forgotten_adapter_is_let_go() -> None:
     workspace = Workspace(CPU)
     a, b = _content(0, 1.0), _content(0, 2.0)
     workspace.gather([a, b])
-    workspace.views(b)
+    workspace.copy(b)
 
     workspace.forget(b)
     b.poison()
     workspace.begin()
 
-    assert b not in workspace._hot
     assert not workspace._held
     _assert_gathered([a, b], workspace.gather([a, b]))
 

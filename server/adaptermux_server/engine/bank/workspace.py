@@ -9,13 +9,14 @@ from adaptermux_server.engine.bank.content import DTYPE, BankContent
 from adaptermux_server.engine.bank.layout import Layout, Views
 
 _LIMIT_BYTES = 64 << 20
-_MAX_CACHED_VIEWS, _MAX_HOT = 256, 64
+_MAX_CACHED_VIEWS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
     layout: Layout
-    num_rows: int
+    axes: tuple[int, ...]
+    """Before those of an adapter's own weights: the number of rows, or nothing."""
     offset: int
 
 
@@ -29,8 +30,6 @@ class Workspace:
         self._held: dict[int, tuple[BankContent, ...]] = {}
         """What lies at an offset, so that the same rows needn't be copied again."""
         self._views: dict[_Place, Views] = {}
-        self._hot: dict[BankContent, Views] = {}
-        """In the order of their last use."""
 
     @property
     def device(self) -> torch.device:
@@ -52,28 +51,25 @@ class Workspace:
 
     def gather(self, contents: Sequence[BankContent]) -> Views:
         """Copy the weights of each row, [rows, …] in each view. All must have one layout, and `has_room`."""
-        layout, num_rows = contents[0].layout, len(contents)
-        start, stop = self._used, self._used + layout.size * num_rows
+        return self._copy(contents, _Place(contents[0].layout, (len(contents),), self._used))
+
+    def copy(self, content: BankContent) -> Views:
+        """Copy one adapter's weights, so that the views of an earlier batch serve again. It must have room."""
+        return self._copy((content,), _Place(content.layout, (), self._used))
+
+    def _copy(self, contents: Sequence[BankContent], place: _Place) -> Views:
+        start, stop = self._used, self._used + place.layout.size * len(contents)
         self._reserve(stop)
-        rows = self._flat[start:stop].view(num_rows, layout.size)
+        rows = self._flat[start:stop].view(*place.axes, place.layout.size)
         if self._held.get(start) != tuple(contents):
             self._forget(start, stop)
-            torch.stack([content.flat for content in contents], out=rows)
+            torch.stack([content.flat for content in contents], out=rows.view(len(contents), place.layout.size))
             self._held[start] = tuple(contents)
         self._used = stop
-        return self._views_of(_Place(layout, num_rows, start), rows)
-
-    def views(self, content: BankContent) -> Views:
-        """Views of one adapter's own weights; kept for those used last."""
-        views = self._hot.pop(content, None) or content.layout.views(content.flat)
-        self._hot[content] = views
-        if len(self._hot) > _MAX_HOT:
-            del self._hot[next(iter(self._hot))]
-        return views
+        return self._views_of(place, rows)
 
     def forget(self, content: BankContent) -> None:
         """Let go of an adapter that is about to be freed."""
-        self._hot.pop(content, None)
         self._held = {offset: held for offset, held in self._held.items() if content not in held}
 
     def _forget(self, start: int, stop: int) -> None:
