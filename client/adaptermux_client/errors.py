@@ -7,7 +7,9 @@ AdapterMuxClientError
 │   ├── SourceInvalidError           an adapter's files can't be read
 │   └── ConfigUnsupportedError       an adapter's configuration isn't supported exactly
 ├── NotFoundError
-│   └── AdapterNotFoundError         metadata "similar" has ids of near spelling
+│   ├── AdapterNotFoundError         metadata "similar" has ids of near spelling
+│   ├── AliasNotFoundError           no alias has this name
+│   └── RevisionNotFoundError        the server's store has no such content
 ├── PermissionDeniedError
 │   └── SourceForbiddenError         an adapter's source isn't one that the operator allowed
 ├── FailedPreconditionError
@@ -16,14 +18,19 @@ AdapterMuxClientError
 │   ├── TaskMismatchError            metadata "rpc" names the RPC that fits
 │   ├── BaseMismatchError            the adapter was trained on another base
 │   ├── CheckpointMismatchError      the weights don't fit their own configuration
-│   └── HeadIncompleteError          part of the head isn't in the checkpoint
+│   ├── HeadIncompleteError          part of the head isn't in the checkpoint
+│   ├── AliasedError                 an alias points at the adapter
+│   └── StoreUnavailableError        the server's store can't be written
 ├── ResourceExhaustedError
-│   └── QueueFullError               back off for `retry_after_seconds`
+│   ├── QueueFullError               back off for `retry_after_seconds`
+│   └── StoreFullError               the disk of the server's store is full
 ├── DeadlineExceededError          the call's timeout passed, in the server's queue or on the way
 │   └── DrainTimeoutError            an unload's drain didn't end in time
 ├── AbortedError
 │   ├── AdapterUnloadedError         the adapter was unloaded with force while the request waited
 │   └── ConcurrentChangeError        another load or unload of the same id is under way
+├── DataLossError
+│   └── DigestMismatchError          an upload's bytes aren't those that were announced
 ├── UnavailableError               no connection, or the server went away
 │   └── ShuttingDownError            the server said that it is stopping
 ├── CallCancelledError             cancelled by the other side; asyncio's own cancellation stays `CancelledError`
@@ -108,6 +115,14 @@ class AdapterNotFoundError(NotFoundError):
     """No adapter of this name is loaded; metadata "adapter", "similar" (comma-separated, may be empty)."""
 
 
+class AliasNotFoundError(NotFoundError):
+    """No alias has this name; metadata "alias"."""
+
+
+class RevisionNotFoundError(NotFoundError):
+    """No content of this digest is in the server's store; metadata "digest"."""
+
+
 class PermissionDeniedError(AdapterMuxClientError):
     """PERMISSION_DENIED."""
 
@@ -144,12 +159,24 @@ class HeadIncompleteError(FailedPreconditionError):
     """Part of the head isn't in the checkpoint; metadata "tensors"."""
 
 
+class AliasedError(FailedPreconditionError):
+    """An alias points at the adapter."""
+
+
+class StoreUnavailableError(FailedPreconditionError):
+    """The server's store can't be written until its operator mends it."""
+
+
 class ResourceExhaustedError(AdapterMuxClientError):
     """RESOURCE_EXHAUSTED: also a message over a size limit."""
 
 
 class QueueFullError(ResourceExhaustedError):
     """The server's queue, or this adapter's share of it, is full; metadata "limit", "scope"."""
+
+
+class StoreFullError(ResourceExhaustedError):
+    """The disk of the server's store is full; nothing was changed."""
 
 
 class DeadlineExceededError(AdapterMuxClientError):
@@ -170,6 +197,14 @@ class AdapterUnloadedError(AbortedError):
 
 class ConcurrentChangeError(AbortedError):
     """Another load or unload of the same id is under way; metadata "adapter"."""
+
+
+class DataLossError(AdapterMuxClientError):
+    """DATA_LOSS: what arrived isn't what was sent."""
+
+
+class DigestMismatchError(DataLossError):
+    """The content has another digest than was announced; metadata "expected", "found"."""
 
 
 class UnavailableError(AdapterMuxClientError):
@@ -208,6 +243,12 @@ BY_REASON: dict[str, type[AdapterMuxClientError]] = {
     "HEAD_INCOMPLETE": HeadIncompleteError,
     "CONCURRENT_CHANGE": ConcurrentChangeError,
     "DRAIN_TIMEOUT": DrainTimeoutError,
+    "REVISION_NOT_FOUND": RevisionNotFoundError,
+    "DIGEST_MISMATCH": DigestMismatchError,
+    "STORE_FULL": StoreFullError,
+    "STORE_UNAVAILABLE": StoreUnavailableError,
+    "ALIAS_NOT_FOUND": AliasNotFoundError,
+    "ALIASED": AliasedError,
 }
 
 BY_CODE: dict[grpc.StatusCode, type[AdapterMuxClientError]] = {
@@ -218,6 +259,7 @@ BY_CODE: dict[grpc.StatusCode, type[AdapterMuxClientError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhaustedError,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
     grpc.StatusCode.ABORTED: AbortedError,
+    grpc.StatusCode.DATA_LOSS: DataLossError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
     grpc.StatusCode.CANCELLED: CallCancelledError,
     grpc.StatusCode.INTERNAL: InternalError,

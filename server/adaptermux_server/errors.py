@@ -12,7 +12,6 @@ AdapterMuxError
 ├── AdapterUnloadedError         ├── RevisionNotFoundError
 ├── ShuttingDownError            ├── DigestMismatchError
 ├── StoreFullError               ├── StoreUnavailableError
-├── StoreDisabledError           ├── UploadStalledError
 └── AliasNotFoundError           └── AliasedError
 
 The message of each is written for the caller: what was wrong, what is allowed, what to do. Anything that isn't an
@@ -286,24 +285,6 @@ class StoreUnavailableError(AdapterMuxError):
     def __init__(self, problem: str) -> None:
         """`problem`: in the words of the system."""
         super().__init__(f"the server's store can't be used ({problem}): an operator must mend it; nothing was changed")
-
-
-class StoreDisabledError(AdapterMuxError):
-    """The server has no store."""
-
-    reason = "STORE_DISABLED"
-
-    def __init__(self) -> None:
-        super().__init__("the server was started without a store (--store): load from a `uri` instead")
-
-
-class UploadStalledError(AdapterMuxError):
-    """Nothing came for too long."""
-
-    reason = "UPLOAD_STALLED"
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"no message came for {seconds:g} s: nothing was kept, upload again", seconds=f"{seconds:g}")
 
 
 class AliasNotFoundError(AdapterMuxError):

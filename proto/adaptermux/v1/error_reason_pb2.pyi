@@ -105,15 +105,9 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """FAILED_PRECONDITION. The server's store can't be written, for example since its disk is read-only; nothing was
     changed, and adapters that are loaded serve on. A retry fails until the operator has mended it.
     """
-    ERROR_REASON_STORE_DISABLED: _ErrorReason.ValueType  # 24
-    """FAILED_PRECONDITION. The server was started without a store (`--store`): it takes no uploads, and knows no content
-    by digest. Load from a `uri`.
-    """
-    ERROR_REASON_UPLOAD_STALLED: _ErrorReason.ValueType  # 25
-    """ABORTED. No message of an upload came for too long; nothing was kept. Metadata: `seconds`. Upload again."""
-    ERROR_REASON_ALIAS_NOT_FOUND: _ErrorReason.ValueType  # 26
+    ERROR_REASON_ALIAS_NOT_FOUND: _ErrorReason.ValueType  # 24
     """NOT_FOUND. No alias has this name. Metadata: `alias`."""
-    ERROR_REASON_ALIASED: _ErrorReason.ValueType  # 27
+    ERROR_REASON_ALIASED: _ErrorReason.ValueType  # 25
     """FAILED_PRECONDITION. The adapter can't be deleted while aliases point at it. Metadata: `adapter`, `aliases`
     (comma-separated). Move or delete them first.
     """
@@ -201,15 +195,9 @@ ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 23
 """FAILED_PRECONDITION. The server's store can't be written, for example since its disk is read-only; nothing was
 changed, and adapters that are loaded serve on. A retry fails until the operator has mended it.
 """
-ERROR_REASON_STORE_DISABLED: ErrorReason.ValueType  # 24
-"""FAILED_PRECONDITION. The server was started without a store (`--store`): it takes no uploads, and knows no content
-by digest. Load from a `uri`.
-"""
-ERROR_REASON_UPLOAD_STALLED: ErrorReason.ValueType  # 25
-"""ABORTED. No message of an upload came for too long; nothing was kept. Metadata: `seconds`. Upload again."""
-ERROR_REASON_ALIAS_NOT_FOUND: ErrorReason.ValueType  # 26
+ERROR_REASON_ALIAS_NOT_FOUND: ErrorReason.ValueType  # 24
 """NOT_FOUND. No alias has this name. Metadata: `alias`."""
-ERROR_REASON_ALIASED: ErrorReason.ValueType  # 27
+ERROR_REASON_ALIASED: ErrorReason.ValueType  # 25
 """FAILED_PRECONDITION. The adapter can't be deleted while aliases point at it. Metadata: `adapter`, `aliases`
 (comma-separated). Move or delete them first.
 """

@@ -34,8 +34,6 @@ CODES: dict[type[errors.AdapterMuxError], grpc.StatusCode] = {
     errors.DigestMismatchError: grpc.StatusCode.DATA_LOSS,
     errors.StoreFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.StoreUnavailableError: grpc.StatusCode.FAILED_PRECONDITION,
-    errors.StoreDisabledError: grpc.StatusCode.FAILED_PRECONDITION,
-    errors.UploadStalledError: grpc.StatusCode.ABORTED,
     errors.AliasNotFoundError: grpc.StatusCode.NOT_FOUND,
     errors.AliasedError: grpc.StatusCode.FAILED_PRECONDITION,
 }

@@ -74,9 +74,9 @@ def failure_of(change: Callable[[Store], None], store: Store) -> Exception | Non
         (errno.EIO, OSError),
     ],
 )
-@pytest.mark.parametrize("change", [add, remove])
+@pytest.mark.parametrize(("change", "least_calls"), [(add, 20), (remove, 3)])
 def test_a_change_that_fails_at_any_call_is_undone(
-    root: Path, change: Callable[[Store], None], code: int, expected: type[Exception]
+    root: Path, change: Callable[[Store], None], least_calls: int, code: int, expected: type[Exception]
 ) -> None:
     """And works once the disk does, or only fails to delete what it has moved away."""
     with open_store(root) as store:
@@ -95,7 +95,18 @@ def test_a_change_that_fails_at_any_call_is_undone(
     with open_store(root) as store:
         assert before != picture(store, root)
         assert places(root) == store.content.list()
-    assert {add: 20, remove: 3}[change] < number
+    assert least_calls < number
+
+
+def test_writes_that_take_only_part_of_the_bytes_are_gone_on_with(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, part: write(descriptor, part[:1]))
+
+    upload(store.content, content(0), digest(0))
+
+    assert store.content.verify(digest(0))
 
 
 def test_an_upload_that_meets_a_full_disk_frees_its_room_at_once(store: Store, root: Path) -> None:

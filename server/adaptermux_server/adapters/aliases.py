@@ -1,0 +1,159 @@
+"""Aliases: names that requests may use in the place of an adapter's id, each for one adapter or for several by weight.
+
+Owned by the event loop. No method awaits, so a request is resolved by the targets before a change or by those after it.
+"""
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from adaptermux_server.adapters.ids import check_adapter_id
+from adaptermux_server.errors import AliasNotFoundError, InvalidRequestError
+
+MAX_TARGETS = 16
+MAX_TARGET_WEIGHT = 1_000_000
+
+_HASH_BITS = 53  # as many as a float holds exactly
+
+
+@dataclass(frozen=True, slots=True)
+class AliasTarget:
+    """An adapter that an alias stands for, and its share relative to the other targets."""
+
+    adapter_id: str
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A name with its targets; an instance has passed every check that needs neither other aliases nor adapters.
+
+    Raises InvalidRequestError, which names every field that is wrong as the API does.
+    """
+
+    name: str
+    targets: tuple[AliasTarget, ...]
+    update_time: float = 0.0
+    """When it was set, in seconds since the epoch."""
+
+    def __post_init__(self) -> None:
+        check_adapter_id(self.name, "alias.name")
+        violations = tuple(_violations(self.targets))
+        if violations:
+            raise InvalidRequestError(*violations)
+
+
+class AliasTable:
+    """The aliases by name. No alias points at another, so one look resolves a name.
+
+    What it can't know is the caller's to check: that targets serve, and that no adapter has an alias's name (before
+    `set`, and with `in` before a load).
+    """
+
+    def __init__(self) -> None:
+        self._aliases: dict[str, Alias] = {}
+        self._names_by_target: defaultdict[str, set[str]] = defaultdict(set)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._aliases
+
+    def set(self, alias: Alias) -> Alias | None:
+        """Make an alias or move it; returns it as it was, None where it is new.
+
+        Raises InvalidRequestError where an alias would point at an alias.
+        """
+        self._check_no_chain(alias)
+        previous = self._aliases.get(alias.name)
+        if previous is not None:
+            self._remove(previous)
+        self._aliases[alias.name] = alias
+        for target in alias.targets:
+            self._names_by_target[target.adapter_id].add(alias.name)
+        return previous
+
+    def delete(self, name: str) -> Alias:
+        """Remove an alias; returns it as it was. Raises AliasNotFoundError."""
+        alias = self.get(name)
+        self._remove(alias)
+        return alias
+
+    def get(self, name: str) -> Alias:
+        """The alias of this name. Raises AliasNotFoundError."""
+        alias = self._aliases.get(name)
+        if alias is None:
+            raise AliasNotFoundError(name)
+        return alias
+
+    def list(self) -> Sequence[Alias]:
+        """All aliases, sorted by name."""
+        return [alias for _, alias in sorted(self._aliases.items())]
+
+    def pointing_at(self, adapter_id: str) -> Sequence[str]:
+        """Names of the aliases that have this adapter among their targets, sorted."""
+        return sorted(self._names_by_target.get(adapter_id, ()))
+
+    def resolve(self, name: str, request_key: str | None, random: Callable[[], float]) -> str | None:
+        """The id of the adapter that a request by this name goes to; None: no such alias.
+
+        Equal keys go to equal targets, whatever the alias, the process and the order of the targets. A target whose
+        weight changes, or that comes or goes, gains or loses the keys that its new share asks for; no other key moves.
+
+        Args:
+            name: of the alias, or anything else.
+            request_key: None or empty: the target is drawn at random.
+            random: uniform in [0, 1).
+
+        Source: Thaler and Ravishankar, Using Name-Based Mappings to Increase Hit Rates, 1998 (rendezvous hashing), with
+        weights: -ln(u) / w is an arrival at rate w, and whoever has rate w of a total W arrives first w times out of W.
+        """
+        alias = self._aliases.get(name)
+        if alias is None:
+            return None
+        if len(alias.targets) == 1:
+            return alias.targets[0].adapter_id
+
+        def arrival(target: AliasTarget) -> tuple[float, str]:
+            uniform = _hashed(target.adapter_id, request_key) if request_key else 1.0 - random()
+            return -math.log(uniform) / target.weight, target.adapter_id
+
+        return min(alias.targets, key=arrival).adapter_id
+
+    def _check_no_chain(self, alias: Alias) -> None:
+        for index, target in enumerate(alias.targets):
+            if target.adapter_id in self or target.adapter_id == alias.name:
+                text = f"{target.adapter_id!r} is an alias: an alias points at adapters only"
+                raise InvalidRequestError((f"alias.targets[{index}].adapter_id", text))
+        if pointing := self.pointing_at(alias.name):
+            text = (
+                f"the alias {pointing[0]!r} points at an adapter of this name: choose another, or move that one first"
+            )
+            raise InvalidRequestError(("alias.name", text))
+
+    def _remove(self, alias: Alias) -> None:
+        del self._aliases[alias.name]
+        for target in alias.targets:
+            names = self._names_by_target[target.adapter_id]
+            names.remove(alias.name)
+            if not names:
+                del self._names_by_target[target.adapter_id]
+
+
+def _violations(targets: Sequence[AliasTarget]) -> Iterator[tuple[str, str]]:
+    if not 1 <= len(targets) <= MAX_TARGETS:
+        yield "alias.targets", f"are {len(targets)}, allowed are 1 to {MAX_TARGETS}"
+        return
+    if len({target.adapter_id for target in targets}) != len(targets):
+        yield "alias.targets", "must be distinct"
+    for index, target in enumerate(targets):
+        check_adapter_id(target.adapter_id, f"alias.targets[{index}].adapter_id")
+        if not 1 <= target.weight <= MAX_TARGET_WEIGHT:
+            yield f"alias.targets[{index}].weight", f"must be 1 to {MAX_TARGET_WEIGHT}"
+
+
+def _hashed(adapter_id: str, request_key: str) -> float:
+    """A number in (0, 1] that is uniform over keys, and independent between adapters."""
+    # No id holds a NUL, so no two pairs are hashed alike.
+    digest = hashlib.blake2b(f"{adapter_id}\0{request_key}".encode(), digest_size=8).digest()
+    return ((int.from_bytes(digest, "big") >> (64 - _HASH_BITS)) + 1) / (1 << _HASH_BITS)
