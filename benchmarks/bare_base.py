@@ -1,8 +1,9 @@
 """The base model alone, for `served`: forwards over ready batches, with no server around it and no adapter in it.
 
-Run as `python -m benchmarks.bare_base BASE`. It reads lines of JSON, each `{"texts": […], "batch_rows": n}`, and
-answers each with a line `{"seconds": …, "cpu_seconds": …}`: what the forwards took. Texts are tokenised and sorted by
-length before, so that hardly anything is padded: no server that must answer in time can do that.
+Run as `python -m benchmarks.bare_base BASE`. It reads lines of JSON, each `{"texts": […], "window_rows": n,
+"batch_rows": m}`, and answers each with a line `{"seconds": …, "cpu_seconds": …}`: what the forwards took. Texts are
+tokenised before, and sorted by length within windows of so many neighbours. With all of them in one window hardly
+anything is padded, which no server can have that must answer in time.
 """
 
 import json
@@ -27,9 +28,10 @@ class BareBase:
         self.model = AutoModel.from_pretrained(base).eval()
 
     @torch.inference_mode()
-    def run(self, texts: Sequence[str], batch_rows: int) -> dict[str, float]:
+    def run(self, texts: Sequence[str], window_rows: int, batch_rows: int) -> dict[str, float]:
         """Compute all texts; returns the seconds that the forwards took."""
-        batches = self._batches(texts, batch_rows)
+        windows = _parts(texts, window_rows)
+        batches = [batch for window in windows for batch in self._batches(window, batch_rows)]
         started, cpu_started = time.perf_counter(), time.process_time()
         for batch in batches:
             self.model(**batch)
@@ -37,10 +39,11 @@ class BareBase:
 
     def _batches(self, texts: Sequence[str], batch_rows: int) -> list[Any]:
         by_length = sorted(texts, key=lambda text: len(self._tokenizer(text)["input_ids"]))
-        return [
-            self._tokenizer(by_length[start : start + batch_rows], padding=True, return_tensors="pt")
-            for start in range(0, len(by_length), batch_rows)
-        ]
+        return [self._tokenizer(part, padding=True, return_tensors="pt") for part in _parts(by_length, batch_rows)]
+
+
+def _parts(texts: Sequence[str], num_rows: int) -> list[list[str]]:
+    return [[*texts[start : start + num_rows]] for start in range(0, len(texts), num_rows)]
 
 
 def main(base: str) -> None:

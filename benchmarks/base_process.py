@@ -33,28 +33,37 @@ class BareBase:
 
     process: asyncio.subprocess.Process
     texts: Sequence[str]
+    window_rows: int
+    """The neighbours that are sorted by length before they are divided into batches."""
     batch_rows: int
 
     async def turn(self) -> BaseRound:
         """Compute all texts."""
         assert self.process.stdin is not None, "this is a bug: standard input was asked for"
         assert self.process.stdout is not None, "this is a bug: standard output was asked for"
-        line = json.dumps({"texts": self.texts, "batch_rows": self.batch_rows})
+        line = json.dumps({"texts": self.texts, "window_rows": self.window_rows, "batch_rows": self.batch_rows})
         self.process.stdin.write(line.encode() + b"\n")
         return BaseRound(len(self.texts), **json.loads(await self.process.stdout.readline()))
 
 
 @asynccontextmanager
-async def bare_base(texts: Sequence[str], base: Path = BASE_FOLDER) -> AsyncIterator[BareBase]:
-    """Run it until the end of the context, at the batch size that suits it best."""
+async def bare_base(
+    texts: Sequence[str], windows_rows: Sequence[int], base: Path = BASE_FOLDER
+) -> AsyncIterator[list[BareBase]]:
+    """Run it until the end of the context; for each size of windows, with batches of the size that suits it best."""
     command = [sys.executable, "-m", "benchmarks.bare_base", str(base)]
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
     try:
-        # The first turn is for warming up.
-        sizes = [BareBase(process, texts, batch_rows) for batch_rows in (_BATCH_ROWS[0], *_BATCH_ROWS)]
-        seconds = {size.batch_rows: (await size.turn()).seconds for size in sizes}
-        yield BareBase(process, texts, min(seconds, key=seconds.__getitem__))
+        # To warm up.
+        await BareBase(process, texts, len(texts), _BATCH_ROWS[0]).turn()
+        yield [await _best(process, texts, window_rows) for window_rows in windows_rows]
     finally:
         process.terminate()
         await process.wait()
+
+
+async def _best(process: asyncio.subprocess.Process, texts: Sequence[str], window_rows: int) -> BareBase:
+    sizes = [BareBase(process, texts, window_rows, batch_rows) for batch_rows in _BATCH_ROWS]
+    seconds = {size.batch_rows: (await size.turn()).cpu_seconds for size in sizes}
+    return min(sizes, key=lambda size: seconds[size.batch_rows])

@@ -3,8 +3,9 @@
 Servers and the base model are processes of their own with one computing thread each, the servers on the loopback
 interface and asked by the same client: 64 adapters by Zipf's law, 64 concurrent callers. They take turns, round by
 round, so that whatever else the machine does meets all; medians over the rounds. `share_of_base` compares rows answered
-per second with the forwards of the bare base over the same texts (see `bare_base`), at the batch size that suits it
-best.
+per second with the forwards of the bare base over the same texts, sorted by length (see `bare_base`), in batches of the
+size that suits it best. `share_of_base_in_windows` is the same, but that the base, too, must take the texts as they
+come, and can sort no more of them than a batch of the server holds.
 """
 
 import asyncio
@@ -43,6 +44,10 @@ TARGETS: dict[str, tuple[str, float]] = {
 
 _NUM_ADAPTERS = 64
 _NUM_CALLERS = 64
+_NUM_WARM_UPS = 256
+"""Requests after which the server has learnt what forwards cost."""
+_WINDOW_ROWS = 32
+"""The most that a batch of the server holds."""
 _CALL_SECONDS = 60.0
 _SERVE = "import typer; from adaptermux_server.cli import serve; typer.run(serve)"
 """`adaptermux serve`, also where the entry points of the package aren't installed."""
@@ -94,13 +99,18 @@ async def _measure(adapters: Mapping[str, Path], quick: bool) -> dict[str, float
     num_rounds, num_naive, num_requests, num_idle_calls = (2, 64, 256, 50) if quick else (7, 128, 640, 200)
     requests = _requests(list(adapters), num_requests)
     async with AsyncExitStack() as stack:
-        base = await stack.enter_async_context(bare_base([request.inputs[0].text for request in requests]))
+        texts = [request.inputs[0].text for request in requests]
+        bases = await stack.enter_async_context(bare_base(texts, (len(texts), _WINDOW_ROWS)))
         naive = await _start(_naive_command(adapters), stack)
         mux = await _start(_mux_command(adapters), stack)
-        for server in (naive, mux):
-            await _turn(server, requests[:_NUM_CALLERS])
+        await _turn(naive, requests[:1])
+        await _turn(mux, requests[:_NUM_WARM_UPS])
         rounds = [
-            (await _turn(naive, requests[:num_naive]), await _turn(mux, requests), await base.turn())
+            (
+                await _turn(naive, requests[:num_naive]),
+                await _turn(mux, requests),
+                [await base.turn() for base in bases],
+            )
             for _ in range(num_rounds)
         ]
         grouping = await _grouping(mux)
@@ -167,8 +177,8 @@ async def _grouping(mux: Server) -> dict[str, float]:
         stub = cast("AdapterAdminAsyncStub", AdapterAdminStub(channel))
         status = await stub.GetServerStatus(GetServerStatusRequest(), timeout=_CALL_SECONDS)
     return {
-        "mux_rows_per_batch": status.mean_batch_rows,
-        "mux_adapters_per_batch": status.mean_batch_adapters,
+        "mux_rows_per_forward": status.mean_batch_rows,
+        "mux_adapters_per_forward": status.mean_batch_adapters,
     }
 
 
@@ -191,13 +201,25 @@ def _metrics(naive: Sequence[Round], mux: Sequence[Round], idle: Sequence[Call])
     }
 
 
-def _base_metrics(mux: Sequence[Round], base: Sequence[BaseRound]) -> dict[str, float]:
-    shares = [ours.requests_per_second / its.rows_per_second for ours, its in zip(mux, base, strict=True)]
+def _base_metrics(mux: Sequence[Round], base: Sequence[Sequence[BaseRound]]) -> dict[str, float]:
+    """`base`: by round, with all texts sorted and within windows."""
+    all_sorted, in_windows = zip(*base, strict=True)
     return {
-        "share_of_base": float(np.median(shares)),
-        "base_rows_per_second": float(np.median([round_.rows_per_second for round_ in base])),
-        "base_cpu_ms_per_row": float(np.median([round_.cpu_seconds / round_.num_rows for round_ in base])) * 1e3,
+        "share_of_base": _share(mux, all_sorted),
+        "share_of_base_in_windows": _share(mux, in_windows),
+        "base_rows_per_second": float(np.median([round_.rows_per_second for round_ in all_sorted])),
+        "base_cpu_ms_per_row": _cpu_milliseconds_of_base(all_sorted),
+        "base_cpu_ms_per_row_in_windows": _cpu_milliseconds_of_base(in_windows),
     }
+
+
+def _share(mux: Sequence[Round], base: Sequence[BaseRound]) -> float:
+    shares = [ours.requests_per_second / its.rows_per_second for ours, its in zip(mux, base, strict=True)]
+    return float(np.median(shares))
+
+
+def _cpu_milliseconds_of_base(rounds: Sequence[BaseRound]) -> float:
+    return float(np.median([round_.cpu_seconds / round_.num_rows for round_ in rounds])) * 1e3
 
 
 def _median_rate(rounds: Sequence[Round]) -> float:

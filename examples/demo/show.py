@@ -96,7 +96,7 @@ def scheduling(console: Console, before: ServerStatus, after: ServerStatus) -> N
     made = after.num_traversals - before.num_traversals
     fifo = after.num_traversals_in_arrival_order - before.num_traversals_in_arrival_order
     console.print(f"{rows} rows in {batches} batches ({rows / max(1, batches):.1f} rows each)")
-    console.print(f"{made} traversals; in the order of arrival it would have been {fifo} ({made / max(1, fifo):.2f})")
+    console.print(f"{made} traversals; one adapter at a time, in the order of arrival, it would have been {fifo}")
 
 
 def _tags(result: object) -> tuple:

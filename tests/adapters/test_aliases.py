@@ -51,6 +51,7 @@ def test_deleting_an_alias_gives_it_and_forgets_it() -> None:
 
     assert alias(a=1) == table.delete("prod")
     assert ("prod" in table, table.list(), table.pointing_at("a")) == (False, [], [])
+    assert vars(AliasTable()) == vars(table)
 
 
 @pytest.mark.parametrize("method", [AliasTable.get, AliasTable.delete])

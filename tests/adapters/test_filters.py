@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptermux_server.adapters.filters import MAX_DEPTH, MAX_FILTER_CHARACTERS, parse
+from adaptermux_server.adapters.filters import MAX_DEPTH, MAX_FILTER_CHARACTERS, _tokens, parse
 from adaptermux_server.adapters.record import AdapterRecord
 from adaptermux_server.errors import InvalidRequestError
 from adaptermux_server.types import AdapterSpec, AdapterState, ExecutorKind, ProblemType, Task
@@ -87,6 +87,7 @@ def test_a_filter_finds_what_it_describes_and_its_negation_does_not(text: str) -
         "id = Sentiment",
         "id = sentimen",
         "id = sentiment2*",
+        "id = entiment*",
         "state = LOADING",
         "rank > 8",
         "rank < 8",
@@ -114,7 +115,9 @@ def test_what_is_not_set_equals_nothing(comparison: str) -> None:
     assert parse(comparison.replace("=", "!="))(LOADING)
 
 
-@pytest.mark.parametrize("text", ["rank < 1", "rank >= 0", "size_bytes <= 0", "labels:*", "metadata:*", "task:*"])
+@pytest.mark.parametrize(
+    "text", ["rank < 1", "rank >= 0", "size_bytes <= 0", "labels:*", "metadata:*", "task:*", "uri:*", "revision:*"]
+)
 def test_what_is_not_set_has_no_order_and_holds_nothing(text: str) -> None:
     assert not parse(text)(LOADING)
 
@@ -266,6 +269,11 @@ def test_any_text_is_understood_or_refused_and_soon(runs: list[tuple[str, int]],
 
     with suppress(InvalidRequestError):
         assert parse(text)(SENTIMENT) in (True, False)
+
+
+def test_nothing_is_read_after_the_first_character_that_can_not_stand_in_a_filter() -> None:
+    """Each of these quotes begins a string that doesn't end: looking for all their ends would be quadratic."""
+    assert ["other"] == [token.kind for token in _tokens('\\"' * 500)]
 
 
 class CountingMetadata(dict[str, str]):

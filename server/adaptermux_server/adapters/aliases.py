@@ -114,9 +114,9 @@ class AliasTable:
         if len(alias.targets) == 1:
             return alias.targets[0].adapter_id
 
-        def arrival(target: AliasTarget) -> tuple[float, str]:
+        def arrival(target: AliasTarget) -> float:
             uniform = _hashed(target.adapter_id, request_key) if request_key else 1.0 - random()
-            return -math.log(uniform) / target.weight, target.adapter_id
+            return -math.log(uniform) / target.weight
 
         return min(alias.targets, key=arrival).adapter_id
 

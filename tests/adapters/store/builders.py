@@ -86,10 +86,11 @@ def picture(store: Store, root: Path) -> Picture:
     )
 
 
-def execute(path: Path, statement: str) -> None:
+def execute(path: Path, *statements: str) -> None:
     """Change a database behind the store's back."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute(statement)
+        for statement in statements:
+            connection.execute(statement)
 
 
 def leftovers(root: Path) -> list[str]:

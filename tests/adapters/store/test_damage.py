@@ -149,6 +149,12 @@ def a_lost_version(path: Path) -> None:
     execute(path, "PRAGMA user_version = 0")
 
 
+def a_wrong_index(path: Path) -> None:
+    other = "(SELECT rootpage FROM sqlite_master WHERE name = 'earlier_revisions_by_digest')"
+    change = f"UPDATE sqlite_master SET rootpage = {other} WHERE name = 'adapters_by_digest'"
+    execute(path, "PRAGMA writable_schema = ON", change)
+
+
 def a_lost_revision(path: Path) -> None:
     execute(path, "DELETE FROM revisions")
 
@@ -159,7 +165,16 @@ def a_row_that_makes_no_sense(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [rubbish, half, a_lost_page, a_lost_table, a_lost_version, a_lost_revision, a_row_that_makes_no_sense],
+    [
+        rubbish,
+        half,
+        a_lost_page,
+        a_lost_table,
+        a_lost_version,
+        a_wrong_index,
+        a_lost_revision,
+        a_row_that_makes_no_sense,
+    ],
     ids=lambda damage: damage.__name__,
 )
 def test_a_damaged_database_is_moved_aside_and_the_contents_stay(

@@ -116,15 +116,27 @@ def test_weights_of_a_block_are_its_adapters_own() -> None:
     assert torch.equal(torch.stack([_b(expected[name]) for name in "abb"]), _b(gathered.views[index]))
 
 
+@pytest.mark.parametrize(
+    ("costs", "room", "is_copied"), [(GATHERING, 4, True), (GATHERING, 1, False), (SEGMENTING, 4, False)]
+)
+def test_lone_adapters_weights_are_copied_where_that_costs_less(costs: KernelCosts, room: int, is_copied: bool) -> None:
+    """Than views of them do, and where there is room; else they are read where they are."""
+    size_bytes = _content("x").layout.size * FLOAT_BYTES
+    workspace = Workspace(CPU, room * size_bytes - 1)
+
+    (block,) = _plan("xx", costs, workspace).blocks
+
+    assert is_copied == (_memory(block) != _content("x").flat.data_ptr())
+    assert is_copied == (workspace.num_bytes > 0)
+    assert not block.is_gathered
+
+
 def test_site_sees_the_blocks_that_change_it() -> None:
-    """Asked again, as by a module that runs twice, it sees the same."""
     batch = _plan("a.x", SEGMENTING)
     a, x = batch.blocks
+    seen = {name: [block for block, _ in batch.at(BENCH.by_name[name].index)] for name in ("out", "down", "words")}
 
-    for _ in range(2):
-        assert [a, x] == [block for block, _ in batch.at(BENCH.by_name["out"].index)]
-        assert [x] == [block for block, _ in batch.at(BENCH.by_name["down"].index)]
-        assert [] == batch.at(BENCH.by_name["words"].index)
+    assert {"out": [a, x], "down": [x], "words": []} == seen
 
 
 def test_tables_are_the_segments_of_adapters_of_embeddings() -> None:
@@ -161,8 +173,11 @@ def _content(name: str) -> BankContent:
 
 def _owner(block: Block) -> str:
     """By the memory that the block's weights lie in."""
-    memory = next(_b(weights) for weights in block.views if weights).untyped_storage().data_ptr()
-    return next(name for name, content in CONTENTS.items() if content and content.flat.data_ptr() == memory)
+    return next(name for name, content in CONTENTS.items() if content and content.flat.data_ptr() == _memory(block))
+
+
+def _memory(block: Block) -> int:
+    return next(_b(weights) for weights in block.views if weights).untyped_storage().data_ptr()
 
 
 def _b(weights: SiteWeights | None) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """The bank's plan for one forward: which rows are whose, and which weights they need. Modules read it; none sets it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 
 import torch
@@ -49,15 +49,10 @@ class BankBatch:
     tables: Sequence[Segment]
     """Those of adapters that add to embeddings."""
     kernel: Kernel
-    _by_site: dict[int, list[tuple[Block, SiteWeights]]] = field(default_factory=dict)
 
     def at(self, index: int) -> list[tuple[Block, SiteWeights]]:
         """The blocks that change something at a site."""
-        found = self._by_site.get(index)
-        if found is None:
-            found = [(block, weights) for block in self.blocks if (weights := block.views[index]) is not None]
-            self._by_site[index] = found
-        return found
+        return [(block, weights) for block in self.blocks if (weights := block.views[index]) is not None]
 
 
 def order_rows(slots: Sequence[int], contents: Sequence[BankContent | None]) -> list[int]:
