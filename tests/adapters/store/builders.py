@@ -101,3 +101,9 @@ def leftovers(root: Path) -> list[str]:
 def places(root: Path) -> list[str]:
     """Digests of what lies in the places of contents, whether the store knows of it or not."""
     return sorted(path.name for path in (root / "content").glob("*/*"))
+
+
+def assert_nothing_came(store: Store, root: Path) -> None:
+    """The store is as empty as it began."""
+    assert ([], (), []) == (store.content.list(), store.database.revisions(), places(root))
+    assert [] == leftovers(root)

@@ -209,35 +209,31 @@ def test_the_adapters_of_a_damaged_database_are_named_where_they_can_be_read(
     assert "adapter-0, adapter-1" in caplog.text
 
 
-def test_what_was_committed_last_is_moved_aside_too(root: Path) -> None:
-    """The write-ahead log belongs to the database: the new one must not find it."""
+@pytest.mark.parametrize("damage", [Path.unlink, rubbish])
+def test_a_log_of_what_was_dropped_is_not_taken_for_the_new_ones(root: Path, damage: Callable[[Path], None]) -> None:
+    """Of a process that was killed a write-ahead log is left."""
     filled(root)
     database = Database(root / NAME)
     database.put_alias(StoredAlias("late", (("adapter-0", 1),)))
-    shutil.copytree(root, root.with_name("copy"))
+    copy = shutil.copytree(root, root.with_name("copy"))
     database.close()
-    copy = root.with_name("copy")
     assert (copy / f"{NAME}-wal").stat().st_size
-    rubbish(copy / NAME)
+    damage(copy / NAME)
 
     with open_store(copy) as store:
-        assert store.database.dropped
-        assert () == store.database.aliases()
-    assert not (copy / f"{NAME}-wal").exists()
+        assert ((), ()) == (store.database.adapters(), store.database.aliases())
+        assert sorted([digest(0), digest(1)]) == store.content.list()
 
 
-def test_a_log_without_its_database_is_not_taken_for_the_new_ones(root: Path) -> None:
-    """Such is left by a crash between the two moves."""
+def test_what_a_killed_process_committed_last_is_there(root: Path) -> None:
     filled(root)
     database = Database(root / NAME)
     database.put_alias(StoredAlias("late", (("adapter-0", 1),)))
-    copy = root.with_name("copy")
-    copy.mkdir()
-    shutil.copy(root / f"{NAME}-wal", copy)
+    copy = shutil.copytree(root, root.with_name("copy"))
     database.close()
 
     with open_store(copy) as store:
-        assert (None, ()) == (store.database.dropped, store.database.aliases())
+        assert ["late", "prod"] == [alias.name for alias in store.database.aliases()]
 
 
 @functools.cache

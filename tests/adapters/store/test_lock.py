@@ -1,5 +1,6 @@
 """A store has one process at a time."""
 
+import os
 import re
 import subprocess
 import sys
@@ -35,6 +36,16 @@ def test_a_second_process_is_refused_and_told_who_holds_the_store(root: Path) ->
     assert re.fullmatch(rf"process {holder.pid}, started \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", caught.value.holder)
     assert caught.value.holder in str(caught.value)
     Store(root).close()
+
+
+def test_what_an_earlier_holder_wrote_is_gone(root: Path) -> None:
+    root.mkdir()
+    (root / "lock").write_text("process 1, started long ago by somebody with a long name, on another machine\n")
+
+    with open_store(root), pytest.raises(StoreLockedError) as caught:
+        open_store(root)
+
+    assert f"process {os.getpid()}, started 2023-11-14T22:13:20+00:00" == caught.value.holder
 
 
 def test_a_refused_opening_touches_nothing(store: Store, root: Path) -> None:

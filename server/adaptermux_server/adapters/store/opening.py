@@ -11,11 +11,10 @@ from pathlib import Path
 
 from adaptermux_server.adapters.store import rows
 from adaptermux_server.adapters.store.failures import sqlite_code
-from adaptermux_server.adapters.store.files import create_file, discard, sync_folder
+from adaptermux_server.adapters.store.files import create_file, sync_folder
 from adaptermux_server.adapters.store.migrations import migrate, version_of
 from adaptermux_server.failpoints import reach
 
-_SIDE_FILES = ("-wal", "-shm")
 _OF_THE_MACHINE = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -85,8 +84,6 @@ def _create(path: Path) -> None:
         # Tells a file that can't be written from one whose header says so.
         os.close(create_file(path, os.O_RDWR))
         return
-    for suffix in _SIDE_FILES:
-        discard(_beside(path, suffix))
     os.close(create_file(path))
     sync_folder(path.parent)
     reach("database.created")
@@ -137,11 +134,9 @@ def _move_aside(path: Path, problem: str, clock: Callable[[], float]) -> Dropped
         dropped.path.name,
         ", ".join(dropped.adapter_ids) or "none can be read",
     )
+    # Its log, if any is left, stays: SQLite deletes the log that it finds beside an empty database.
     path.rename(dropped.path)
     reach("database.moved_aside")
-    for suffix in _SIDE_FILES:
-        with suppress(FileNotFoundError):
-            _beside(path, suffix).rename(_beside(dropped.path, suffix))
     sync_folder(path.parent)
     return dropped
 
@@ -157,7 +152,3 @@ def _legible_ids(path: Path) -> tuple[str, ...]:
         finally:
             connection.close()
     return tuple(sorted(ids))
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
