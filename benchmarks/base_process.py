@@ -11,6 +11,8 @@ from pathlib import Path
 from benchmarks.adapters import BASE_FOLDER
 
 _BATCH_ROWS = (8, 16, 32, 64)
+_NUM_TRIED = 128
+"""Texts with which the sizes are compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ async def bare_base(
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
     try:
         # To warm up.
-        await BareBase(process, texts, len(texts), _BATCH_ROWS[0]).turn()
+        await BareBase(process, texts[:_NUM_TRIED], _NUM_TRIED, _BATCH_ROWS[0]).turn()
         yield [await _best(process, texts, window_rows) for window_rows in windows_rows]
     finally:
         process.terminate()
@@ -64,6 +66,6 @@ async def bare_base(
 
 
 async def _best(process: asyncio.subprocess.Process, texts: Sequence[str], window_rows: int) -> BareBase:
-    sizes = [BareBase(process, texts, window_rows, batch_rows) for batch_rows in _BATCH_ROWS]
+    sizes = [BareBase(process, texts[:_NUM_TRIED], window_rows, batch_rows) for batch_rows in _BATCH_ROWS]
     seconds = {size.batch_rows: (await size.turn()).cpu_seconds for size in sizes}
-    return min(sizes, key=lambda size: seconds[size.batch_rows])
+    return BareBase(process, texts, window_rows, min(seconds, key=seconds.__getitem__))

@@ -13,14 +13,11 @@ _REQUIREMENTS = ("latefuse==0.1.0", "transformers<5")
 _SECONDS = 900
 
 
-def late_fuse_ratios(base: Path, rank: int, num_rounds: int, *, may_install: bool) -> dict[str, float]:
+def late_fuse_ratios(base: Path, rank: int, num_rounds: int) -> dict[str, float]:
     """Ratios of its forwards to its own base forward, by metric; empty, with a word to the user, where it can't run.
 
-    `may_install`: whether to install it, in minutes, if it isn't there.
+    Installs it first, in minutes, if it isn't there.
     """
-    if not may_install and not _INSTALLED.exists():
-        print("LateFuse is left out: it isn't installed, which a run without --quick does")
-        return {}
     try:
         if not _INSTALLED.exists():
             _install()

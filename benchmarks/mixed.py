@@ -12,8 +12,8 @@ the middle half of such ratios of the base to itself.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,6 +40,8 @@ PICTURE = Path(__file__).parent.parent / "docs" / "images" / "bank-mixed.png"
 _NUM_ROWS, _NUM_TOKENS = 16, 32
 _NUM_SAVED = 16
 _NUM_COMPARED = 4
+_ROUNDS, _ROUNDS_BESIDE, _QUICK_ROUNDS = 40, 6, 8
+"""Beside what has a target less exactness will do."""
 _ONE_ROW_FACTOR = 4
 """One row takes an eighth of the time of many, so that more rounds can be had."""
 
@@ -66,24 +68,26 @@ _RECIPES = (
 
 
 def run(quick: bool) -> dict[str, float]:
-    """Measure, and draw the picture; `quick`: fewer rounds, LateFuse only if it is installed, and no picture."""
-    num_rounds, num_rounds_beside = (4, 1) if quick else (20, 7)
-    metrics = asyncio.run(_measure(num_rounds, num_rounds_beside))
-    metrics |= late_fuse_ratios(BASE_FOLDER, RANK, num_rounds_beside, may_install=not quick)
-    if not quick:
-        draw(PICTURE, metrics, {name: bound for name, (_, bound) in TARGETS.items()})
+    """Measure and draw; `quick`: only what has a target and what stands beside it, in fewer rounds, and no picture."""
+    backbone = load_backbone(str(BASE_FOLDER))
+    if quick:
+        return asyncio.run(_measure(backbone, [replace(_MAIN, lengths={"": _NUM_TOKENS})], _QUICK_ROUNDS))
+    metrics = asyncio.run(_measure(backbone, _RECIPES, _ROUNDS))
+    metrics |= medians(_ratios_of_methods(backbone, _ROUNDS_BESIDE)) | late_fuse_ratios(
+        BASE_FOLDER, RANK, _ROUNDS_BESIDE
+    )
+    draw(PICTURE, metrics, {name: bound for name, (_, bound) in TARGETS.items()})
     return metrics
 
 
-async def _measure(num_rounds: int, num_rounds_beside: int) -> dict[str, float]:
-    backbone, differences = load_backbone(str(BASE_FOLDER)), []
+async def _measure(backbone: Backbone, recipes: Iterable[Recipe], num_rounds: int) -> dict[str, float]:
     ratios: dict[str, list[float]] = {}
-    for recipe in _RECIPES:
+    differences = []
+    for recipe in recipes:
         lineup = _Lineup(recipe, backbone)
         for suffix in recipe.lengths:
-            ratios |= lineup.ratios(suffix, num_rounds_beside if suffix else num_rounds)
+            ratios |= lineup.ratios(suffix, _ROUNDS_BESIDE if suffix else num_rounds)
         differences.append(lineup.max_difference())
-    ratios |= _ratios_of_methods(backbone, num_rounds_beside)
     metrics = {"noise": spread(ratios.pop("base_itself")), "max_difference": max(differences)}
     return medians(ratios) | metrics
 

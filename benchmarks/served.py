@@ -6,6 +6,9 @@ round, so that whatever else the machine does meets all; medians over the rounds
 per second with the forwards of the bare base over the same texts, sorted by length (see `bare_base`), in batches of the
 size that suits it best. `share_of_base_in_windows` is the same, but that the base, too, must take the texts as they
 come, and can sort no more of them than a batch of the server holds.
+
+`overhead_ms_…` is what a lone call takes beside its forward. `bare_call_ms_p50` is a call that computes nothing, after
+a pause as long as a forward, in which processor and caches turn to other things: what gRPC alone takes of it.
 """
 
 import asyncio
@@ -24,7 +27,7 @@ import psutil
 
 from adaptermux.v1.adapter_admin_pb2 import GetServerStatusRequest
 from adaptermux.v1.adapter_admin_pb2_grpc import AdapterAdminStub
-from adaptermux.v1.infer_pb2 import ClassifyRequest, ClassifyResponse, Input
+from adaptermux.v1.infer_pb2 import ClassifyRequest, ClassifyResponse, GetModelRequest, Input
 from adaptermux.v1.infer_pb2_grpc import InferStub
 from benchmarks.adapters import BASE_FOLDER, save_adapters
 from benchmarks.base_process import BaseRound, bare_base
@@ -49,6 +52,7 @@ _NUM_WARM_UPS = 256
 _WINDOW_ROWS = 32
 """The most that a batch of the server holds."""
 _CALL_SECONDS = 60.0
+_PAUSE_SECONDS = 0.015
 _SERVE = "import typer; from adaptermux_server.cli import serve; typer.run(serve)"
 """`adaptermux serve`, also where the entry points of the package aren't installed."""
 
@@ -96,13 +100,14 @@ def run(quick: bool) -> dict[str, float]:
 
 
 async def _measure(adapters: Mapping[str, Path], quick: bool) -> dict[str, float]:
-    num_rounds, num_naive, num_requests, num_idle_calls = (2, 64, 256, 50) if quick else (7, 128, 640, 200)
+    num_rounds, num_naive, num_requests, num_idle_calls = (2, 48, 256, 50) if quick else (7, 128, 640, 200)
     requests = _requests(list(adapters), num_requests)
     async with AsyncExitStack() as stack:
         texts = [request.inputs[0].text for request in requests]
         bases = await stack.enter_async_context(bare_base(texts, (len(texts), _WINDOW_ROWS)))
-        naive = await _start(_naive_command(adapters), stack)
-        mux = await _start(_mux_command(adapters), stack)
+        async with asyncio.TaskGroup() as group:
+            starts = [group.create_task(_start(command(adapters), stack)) for command in (_naive_command, _mux_command)]
+        naive, mux = (start.result() for start in starts)
         await _turn(naive, requests[:1])
         await _turn(mux, requests[:_NUM_WARM_UPS])
         rounds = [
@@ -114,9 +119,10 @@ async def _measure(adapters: Mapping[str, Path], quick: bool) -> dict[str, float
             for _ in range(num_rounds)
         ]
         grouping = await _grouping(mux)
-        idle = [await _call(mux, request) for request in _of_one_adapter(requests, num_idle_calls)]
+        idle = [(await _call(mux, request), await _bare_call(mux)) for request in _lone(requests, num_idle_calls)]
     naive_rounds, mux_rounds, base_rounds = zip(*rounds, strict=True)
-    return _metrics(naive_rounds, mux_rounds, idle) | _base_metrics(mux_rounds, base_rounds) | grouping
+    metrics = _metrics(naive_rounds, mux_rounds) | _base_metrics(mux_rounds, base_rounds)
+    return metrics | _idle_metrics(*zip(*idle, strict=True)) | grouping
 
 
 def _requests(adapter_ids: Sequence[str], num_requests: int) -> list[ClassifyRequest]:
@@ -126,7 +132,7 @@ def _requests(adapter_ids: Sequence[str], num_requests: int) -> list[ClassifyReq
     ]
 
 
-def _of_one_adapter(requests: Sequence[ClassifyRequest], count: int) -> list[ClassifyRequest]:
+def _lone(requests: Sequence[ClassifyRequest], count: int) -> list[ClassifyRequest]:
     """The same texts for one adapter."""
     texts = (requests[index % len(requests)].inputs for index in range(count))
     return [ClassifyRequest(adapter=requests[0].adapter, inputs=inputs) for inputs in texts]
@@ -171,6 +177,14 @@ async def _call(server: Server, request: ClassifyRequest) -> Call:
     return Call(time.perf_counter() - started, response)
 
 
+async def _bare_call(server: Server) -> float:
+    """Returns its seconds."""
+    await asyncio.sleep(_PAUSE_SECONDS)
+    started = time.perf_counter()
+    await server.stub.GetModel(GetModelRequest(), timeout=_CALL_SECONDS)
+    return time.perf_counter() - started
+
+
 async def _grouping(mux: Server) -> dict[str, float]:
     """How AdapterMux grouped what it was asked so far."""
     async with grpc.aio.insecure_channel(mux.process.addresses["admin"]) as channel:
@@ -182,12 +196,10 @@ async def _grouping(mux: Server) -> dict[str, float]:
     }
 
 
-def _metrics(naive: Sequence[Round], mux: Sequence[Round], idle: Sequence[Call]) -> dict[str, float]:
+def _metrics(naive: Sequence[Round], mux: Sequence[Round]) -> dict[str, float]:
     speedups = [ours.requests_per_second / theirs.requests_per_second for theirs, ours in zip(naive, mux, strict=True)]
-    overheads = [call.seconds - _compute_seconds(call) for call in idle]
     return {
         "speedup_vs_naive": float(np.median(speedups)),
-        "overhead_ms_p50": _milliseconds(overheads, 50),
         "max_score_difference": _max_score_difference(naive[0], mux[0]),
         "naive_requests_per_second": _median_rate(naive),
         "mux_requests_per_second": _median_rate(mux),
@@ -195,9 +207,17 @@ def _metrics(naive: Sequence[Round], mux: Sequence[Round], idle: Sequence[Call])
         "mux_cpu_ms_per_request": _cpu_milliseconds(mux),
         **_latencies("naive", naive),
         **_latencies("mux", mux),
-        "idle_ms_p50": _milliseconds([call.seconds for call in idle], 50),
-        "idle_forward_ms_p50": _milliseconds([_compute_seconds(call) for call in idle], 50),
+    }
+
+
+def _idle_metrics(calls: Sequence[Call], bare_calls: Sequence[float]) -> dict[str, float]:
+    overheads = [call.seconds - _compute_seconds(call) for call in calls]
+    return {
+        "overhead_ms_p50": _milliseconds(overheads, 50),
         "overhead_ms_p99": _milliseconds(overheads, 99),
+        "bare_call_ms_p50": _milliseconds(bare_calls, 50),
+        "idle_ms_p50": _milliseconds([call.seconds for call in calls], 50),
+        "idle_forward_ms_p50": _milliseconds([_compute_seconds(call) for call in calls], 50),
     }
 
 

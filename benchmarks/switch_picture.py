@@ -52,6 +52,6 @@ def _finding(count: int, series: Mapping[str, Sequence[float]]) -> str:
     last = {name: ratios[-1] for name, ratios in series.items()}
     return (
         f"With {count} adapters in one PEFT model, a switch takes {last['peft_set_adapter']:.2f} forwards and a load"
-        f" {last['peft_load_adapter']:.1f}.\nIn module trees of 16, as AdapterMux has them, it is"
+        f" {last['peft_load_adapter']:.1f}.\nIn module trees of 16, as AdapterMux has them outside of the bank, it is"
         f" {last['traversal']:.2f} and {last['install']:.2f}."
     )

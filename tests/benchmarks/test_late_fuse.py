@@ -16,13 +16,8 @@ def venv_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _ratios(may_install: bool = False) -> dict[str, float]:
-    return late_fuse.late_fuse_ratios(Path("base"), 8, 1, may_install=may_install)
-
-
-def test_it_is_left_out_where_it_is_not_installed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert {} == _ratios()
-    assert "isn't installed" in capsys.readouterr().out
+def _ratios() -> dict[str, float]:
+    return late_fuse.late_fuse_ratios(Path("base"), 8, 1)
 
 
 def test_it_is_left_out_where_it_fails_and_its_words_are_shown(
@@ -42,7 +37,7 @@ def test_it_is_left_out_where_it_cannot_be_installed(
 
     monkeypatch.setattr(late_fuse, "_install", no_venv)
 
-    assert {} == _ratios(may_install=True)
+    assert {} == _ratios()
     assert "no room" in capsys.readouterr().out
 
 
