@@ -1,6 +1,6 @@
 """What `mixed` times computes what it says, and nothing is left over from one batch to the next."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from adaptermux_server.engine.collate import Batch, collate
 from benchmarks.adapters import ia3, lora, save_adapters
 from benchmarks.engines import sequence
 from benchmarks.lineup import BankLineup, PeftLineup, can_mix
+from benchmarks.pairs import Work
 
 _NUM_ROWS = 3
 
@@ -37,6 +38,20 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[BankContent | Non
     return contents
 
 
+def _compute_twice(
+    kind: Callable[[BankLineup, Batch], Work],
+    base: Path,
+    folders: list[Path],
+    computed: list[Sequence[BankContent | None]],
+) -> None:
+    """Two batches of a kind; afterwards `computed` has these alone."""
+    backbone = load_backbone(str(base))
+    lineup, batch = BankLineup(backbone, folders, 6), collate([sequence(4)] * _NUM_ROWS, backbone)
+    computed.clear()
+    for _ in range(2):
+        kind(lineup, batch)()
+
+
 async def test_the_bank_and_plain_peft_give_the_same(base: Path, folders: list[Path]) -> None:
     backbone, rows = load_backbone(str(base)), [sequence(4), sequence(5), sequence(6)]
     bank, peft = BankLineup(backbone, folders, 6), PeftLineup(folders, base)
@@ -51,12 +66,7 @@ async def test_the_bank_and_plain_peft_give_the_same(base: Path, folders: list[P
 def test_mixed_batches_share_no_adapter_with_the_one_before(
     base: Path, folders: list[Path], computed: list[Sequence[BankContent | None]]
 ) -> None:
-    backbone = load_backbone(str(base))
-    lineup, batch = BankLineup(backbone, folders, 6), collate([sequence(4)] * _NUM_ROWS, backbone)
-    computed.clear()
-
-    for _ in range(2):
-        lineup.mixed(batch)()
+    _compute_twice(BankLineup.mixed, base, folders, computed)
 
     first, second = (set(map(id, contents)) for contents in computed)
     assert (_NUM_ROWS, _NUM_ROWS) == (len(first), len(second))
@@ -66,12 +76,7 @@ def test_mixed_batches_share_no_adapter_with_the_one_before(
 def test_uniform_batches_have_one_adapter_and_the_next_has_another(
     base: Path, folders: list[Path], computed: list[Sequence[BankContent | None]]
 ) -> None:
-    backbone = load_backbone(str(base))
-    lineup, batch = BankLineup(backbone, folders, 6), collate([sequence(4)] * _NUM_ROWS, backbone)
-    computed.clear()
-
-    for _ in range(2):
-        lineup.uniform(batch)()
+    _compute_twice(BankLineup.uniform, base, folders, computed)
 
     assert [_NUM_ROWS, _NUM_ROWS] == [len(contents) for contents in computed]
     assert [1, 1] == [len(set(map(id, contents))) for contents in computed]

@@ -21,6 +21,12 @@ class Batch:
     """Tokens of each row, padding not counted."""
 
 
+def encode(backbone: Backbone, *texts: str) -> Columns:
+    """What the backbone's own tokenizer makes of a text, or of a pair; no attention mask."""
+    encoded = backbone.tokenizer(*texts)
+    return {name: tuple(ids) for name, ids in encoded.items() if name != "attention_mask"}
+
+
 def collate(rows: Sequence[Columns], backbone: Backbone, unseen_columns: frozenset[str] = frozenset()) -> Batch:
     """Pad the columns of at least one row to the longest, on the backbone's device.
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from adaptermux_server.engine.backbone import Backbone
-from adaptermux_server.engine.collate import Batch, Columns, collate
+from adaptermux_server.engine.collate import Batch, Columns, collate, encode
 from adaptermux_server.engine.heads import HeadShell
 
 _SHORT, _LONG = ("a b c",), ("a b c d e f g", "h i j k l")
@@ -19,7 +19,7 @@ class PaddingProbe:
 
     def __init__(self, backbone: Backbone) -> None:
         """Raises ValueError if the backbone can't compute from token ids alone, or if its answers differ."""
-        short, long = (_encode(backbone, texts) for texts in (_SHORT, _LONG))
+        short, long = (encode(backbone, *texts) for texts in (_SHORT, _LONG))
         self._alone = _compute(backbone, [short])
         self._beside = _compute(backbone, [short, long])
         alone, beside = (outputs.last_hidden_state[0, : len(short["input_ids"])] for _, outputs in self._pair)
@@ -44,11 +44,6 @@ def close(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two computations of the same values, of one type, agree but for rounding."""
     limit = _TOLERANCES.get(one.dtype, _COARSE_TOLERANCE) * float(one.abs().max())
     return torch.allclose(one.float(), other.float(), rtol=0.0, atol=limit)
-
-
-def _encode(backbone: Backbone, texts: tuple[str, ...]) -> Columns:
-    encoded = backbone.tokenizer(*texts)
-    return {name: tuple(ids) for name, ids in encoded.items() if name != "attention_mask"}
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from adaptermux_server.engine.bank.batch import BankBatch, Block, Segment
+from adaptermux_server.engine.bank.content import DTYPE
 from adaptermux_server.engine.bank.layout import SiteWeights
 from adaptermux_server.engine.bank.sites import Site
 
@@ -94,8 +95,7 @@ def _scaled_input(x: torch.Tensor, touching: _Touching) -> torch.Tensor:
 
 def _add(block: Block, weights: SiteWeights, x: torch.Tensor, x3: torch.Tensor, y3: torch.Tensor) -> None:
     """y = o ⊙ (y + B A x) + c, in place; `x3` and `y3` are the block's rows, [rows, tokens, features]."""
-    dtype = _dtype(weights)
-    total = y3 if y3.dtype == dtype else y3.to(dtype)
+    total = y3.to(DTYPE)
     if weights.b is not None:
         product = _joint_product(block, weights, x, x3)
         _add_product(product[..., weights.start : weights.stop], weights.b, total)
@@ -113,7 +113,7 @@ def _joint_product(block: Block, weights: SiteWeights, x: torch.Tensor, x3: torc
     # The same tensor may be read once more by sites with another `a`, as where attention and MLP stand side by side.
     if block.product is not None and block.product[0] is x and block.product[1] is weights.a:
         return block.product[2]
-    x3 = x3.to(weights.a.dtype)
+    x3 = x3.to(DTYPE)
     product = torch.bmm(x3, weights.a.mT) if block.is_gathered else x3.flatten(0, 1) @ weights.a.T
     if weights.is_shared:
         block.product = (x, weights.a, product)
@@ -138,8 +138,3 @@ def _look_up(segment: Segment, index: int, ids: torch.Tensor, y: torch.Tensor) -
 def _by_row(vectors: torch.Tensor, block: Block, num_axes: int) -> torch.Tensor:
     """A vector for all rows as it is; one for each row with axes for what lies between rows and features."""
     return vectors.view(vectors.shape[0], *(1,) * (num_axes - 2), -1) if block.is_gathered else vectors
-
-
-def _dtype(weights: SiteWeights) -> torch.dtype:
-    parts = (weights.b, weights.input_scale, weights.output_scale, weights.shift)
-    return next(part.dtype for part in parts if part is not None)

@@ -15,7 +15,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from adaptermux_server.engine.backbone import Backbone
-from adaptermux_server.engine.collate import Columns, collate
+from adaptermux_server.engine.collate import Columns, collate, encode
 
 # Counts of rows that no other axis of the probes has.
 _PROBED_ROWS = (2, 3)
@@ -80,8 +80,7 @@ def find_sites(tree: nn.Module, backbone: Backbone) -> tuple[Site, ...]:
 def probe_rows(backbone: Backbone, num_rows: int) -> list[Columns]:
     """Short sequences of different lengths that the backbone's tokenizer makes."""
     words = _TEXT.split()
-    encoded = [backbone.tokenizer(" ".join(words[: 4 + 3 * number])) for number in range(num_rows)]
-    return [{name: tuple(ids) for name, ids in row.items() if name != "attention_mask"} for row in encoded]
+    return [encode(backbone, " ".join(words[: 4 + 3 * number])) for number in range(num_rows)]
 
 
 @dataclass(slots=True)

@@ -13,8 +13,9 @@ from adaptermux_server.engine.collate import collate
 from adaptermux_server.engine.heads import HeadShell
 from adaptermux_server.engine.peft_layers import Layers
 from adaptermux_server.engine.prepare import PreparedAdapter
+from adaptermux_server.engine.slots import Slots
 from adaptermux_server.engine.switch.trees import Forest, PeftTree
-from adaptermux_server.types import BASE_SLOT, BatchPlan, BatchResult, Kernel, Row, Values
+from adaptermux_server.types import BatchPlan, BatchResult, Kernel, Row, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,6 @@ class _Resident:
     """None: the pristine base."""
     head: HeadShell | None = None
     unseen_columns: frozenset[str] = frozenset()
-    size_bytes: int = 0
 
 
 class SwitchExecutor:
@@ -38,33 +38,32 @@ class SwitchExecutor:
         """`adapters_per_tree`: bounds what a traversal and an install cost; more trees cost Python objects."""
         self._backbone = backbone
         self._forest = Forest(backbone, adapters_per_tree)
-        self._residents = {BASE_SLOT: _Resident()}
-        self.adapter_bytes = 0
+        self._slots = Slots(_Resident())
+
+    @property
+    def adapter_bytes(self) -> int:
+        """See `Executor`."""
+        return self._slots.num_bytes
 
     def install(self, slot: int, prepared: PreparedAdapter) -> None:
         """Put an adapter into a free slot; after an error the slot is free as before."""
-        if slot in self._residents:
-            raise ValueError(f"slot {slot} is taken")
+        self._slots.check_free(slot)
         content = prepared.content
         if not (content is None or isinstance(content, Layers)):
             raise TypeError("the adapter wasn't prepared for a module tree")
         tree = self._forest.install(slot, content) if content else None
-        self._residents[slot] = _Resident(tree, prepared.head, prepared.unseen_columns, prepared.spec.size_bytes)
-        self.adapter_bytes += prepared.spec.size_bytes
+        self._slots.put(slot, _Resident(tree, prepared.head, prepared.unseen_columns), prepared.spec.size_bytes)
 
     def remove(self, slot: int) -> None:
         """Free a slot; what its tree holds besides is untouched."""
-        if slot == BASE_SLOT:
-            raise ValueError("the base model can't be removed")
-        resident = self._residents.pop(slot)
-        self.adapter_bytes -= resident.size_bytes
+        resident = self._slots.take(slot)
         if resident.tree is not None:
             self._forest.remove(slot, resident.tree)
 
     def run(self, plan: BatchPlan) -> BatchResult:
         """Activate the slot of all the plan's rows, then compute its forwards; see `Executor.run`."""
         (slot,) = {row.slot for row in plan.rows}
-        resident = self._residents[slot]
+        resident = self._slots[slot]
         started = time.perf_counter()
         num_traversals = _activate(resident.tree, slot)
         activated = time.perf_counter()
@@ -95,7 +94,7 @@ class SwitchExecutor:
 
     def resident_slots(self) -> frozenset[int]:
         """The slots that would need no traversal now."""
-        free = {slot for slot, resident in self._residents.items() if resident.tree is None}
+        free = {slot for slot, resident in self._slots.items() if resident.tree is None}
         return frozenset(free | {tree.active for tree in self._forest if tree.active is not None})
 
 
