@@ -71,7 +71,7 @@ export class Connection {
           else resolve(response);
         },
       );
-      const stopListening = onAbort(signal, () => call.cancel());
+      const stopListening = onAbort(signal, () => cancel(call));
     });
   }
 
@@ -89,7 +89,7 @@ export class Connection {
       this.#callOptions({ timeoutMs: options.timeoutMs ?? Infinity }),
     );
     call.on('error', () => {}); // it is thrown by the loop below; after the loop nobody is left to hear it
-    const stopListening = onAbort(signal, () => call.cancel());
+    const stopListening = onAbort(signal, () => cancel(call));
     const feed = new Feed(call, requests);
     try {
       yield* call;
@@ -158,9 +158,15 @@ function metadata({ adapter }, options) {
   return result;
 }
 
-function onAbort(signal, cancel) {
-  signal?.addEventListener('abort', cancel, { once: true });
-  return () => signal?.removeEventListener('abort', cancel);
+function onAbort(signal, listener) {
+  signal?.addEventListener('abort', listener, { once: true });
+  return () => signal?.removeEventListener('abort', listener);
+}
+
+function cancel(call) {
+  call.cancel();
+  // Before grpc-js (1.14) has picked a connection it forgets the cancel and sends the request all the same.
+  setImmediate(() => call.cancel());
 }
 
 function aborted(signal) {

@@ -87,6 +87,23 @@ describe('calls', { timeout: 30_000 }, () => {
     await cancelled;
   });
 
+  test('a call that is aborted as soon as it is made does not stay with the server', async () => {
+    handlers.getModel = (_, answer) => answer(null, {});
+    await client.getModel();
+    const controller = new AbortController();
+    const arrived = [];
+    handlers.getModel = (call) => arrived.push(new Promise((resolve) => call.on('cancelled', resolve)));
+
+    const calling = client.getModel({ signal: controller.signal });
+    controller.abort();
+    await assert.rejects(calling, { code: 'CANCELLED' });
+    // A call that comes after it on the same connection: what was sent before has arrived.
+    handlers.classify = (_, answer) => answer(null, {});
+    await client.classify({ adapter: 'a', inputs: [{ text: 'a' }] });
+
+    await Promise.all(arrived);
+  });
+
   test('a call whose signal is aborted already is not made', async () => {
     handlers.getModel = () => assert.fail('it was made');
 
