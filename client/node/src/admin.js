@@ -1,9 +1,12 @@
-/** The control plane: loads, unloads and watches adapters. Types and comments for callers are in index.d.ts. */
+/** The control plane: stores, loads, unloads and watches adapters. Types and comments for callers are in admin.d.ts. */
 
 import { Connection } from './connection.js';
-import { durationToMs, msToDuration, timestampToDate } from './convert.js';
-import { fromStatus } from './errors.js';
+import { contentOf } from './content.js';
+import { msToDuration } from './convert.js';
+import { toAdapter, toAlias, toStatus, toTargets, toUpdate } from './convert_admin.js';
 import { adminDefinition } from './protos.js';
+import { uploadMessages } from './upload.js';
+import { watch } from './watch.js';
 
 export const DEFAULT_ADMIN_ADDRESS = '127.0.0.1:50052';
 
@@ -17,28 +20,58 @@ export class AdminClient {
     this.#connection = new Connection(adminDefinition, address, { timeoutMs: 120_000, ...options });
   }
 
-  async loadAdapter({ maxWaitMs, ...request }, options) {
-    const message = { ...request, maxWait: msToDuration(maxWaitMs) };
-    return toAdapter((await this.#connection.unary('LoadAdapter', message, options)).adapter);
+  async uploadAdapter(folder, { revision, onProgress, ...options } = {}) {
+    const content = await contentOf(folder);
+    const expected = revision ?? (await content.revision(options.signal));
+    return this.#connection.send('UploadAdapter', uploadMessages(content, expected, onProgress), options);
   }
 
-  async unloadAdapter(adapterId, { drainTimeoutMs = DEFAULT_DRAIN_MS, force = false, ...options } = {}) {
-    const message = { adapterId, drainTimeout: msToDuration(drainTimeoutMs), force };
-    const timeoutMs = options.timeoutMs ?? drainTimeoutMs + UNLOAD_MARGIN_MS;
-    return toAdapter((await this.#connection.unary('UnloadAdapter', message, { ...options, timeoutMs })).adapter);
+  async loadAdapter({ maxWaitMs, ...request }, options) {
+    return this.#adapter('LoadAdapter', { ...request, maxWait: msToDuration(maxWaitMs) }, options);
+  }
+
+  async pushAdapter({ folder, revision: expected, ...request }, { onProgress, ...options } = {}) {
+    const { revision } = await this.uploadAdapter(folder, { revision: expected, onProgress, ...options });
+    return this.loadAdapter({ ...request, revision }, options);
+  }
+
+  async unloadAdapter(adapterId, options) {
+    return this.#drain('UnloadAdapter', adapterId, options);
+  }
+
+  async deleteAdapter(adapterId, options) {
+    return this.#drain('DeleteAdapter', adapterId, options);
+  }
+
+  async updateAdapter(adapterId, changes, options) {
+    return this.#adapter('UpdateAdapter', toUpdate(adapterId, changes), options);
   }
 
   async getAdapter(adapterId, options) {
-    return toAdapter((await this.#connection.unary('GetAdapter', { adapterId }, options)).adapter);
+    return this.#adapter('GetAdapter', { adapterId }, options);
   }
 
-  async *listAdapters({ state, pageSize, ...options } = {}) {
-    let pageToken = '';
-    do {
-      const page = await this.#connection.unary('ListAdapters', { state, pageSize, pageToken }, options);
+  async *listAdapters({ state, filter, pageSize, ...options } = {}) {
+    for await (const page of this.#pages('ListAdapters', { state, filter, pageSize }, options)) {
       yield* page.adapters.map(toAdapter);
-      pageToken = page.nextPageToken;
-    } while (pageToken);
+    }
+  }
+
+  async setAlias(name, targets, options) {
+    const message = { alias: { name, targets: toTargets(targets) } };
+    return toAlias((await this.#connection.unary('SetAlias', message, options)).alias);
+  }
+
+  async deleteAlias(name, options) {
+    return toAlias((await this.#connection.unary('DeleteAlias', { name }, options)).alias);
+  }
+
+  async *listAliases({ pageSize, ...options } = {}) {
+    for await (const page of this.#pages('ListAliases', { pageSize }, options)) yield* page.aliases.map(toAlias);
+  }
+
+  watchAdapters(options = {}) {
+    return watch(this.#connection, options);
   }
 
   async getServerStatus(options) {
@@ -48,27 +81,23 @@ export class AdminClient {
   close() {
     this.#connection.close();
   }
-}
 
-function toAdapter({ maxWait, loadTime, lastUsedTime, error, ...adapter }) {
-  return {
-    ...adapter,
-    maxWaitMs: durationToMs(maxWait),
-    loadTime: timestampToDate(loadTime),
-    lastUsedTime: timestampToDate(lastUsedTime),
-    error: error && fromStatus(error),
-  };
-}
+  async #adapter(rpc, request, options) {
+    return toAdapter((await this.#connection.unary(rpc, request, options)).adapter);
+  }
 
-function toStatus({ startTime, queues, costs, ...status }) {
-  return {
-    ...status,
-    startTime: timestampToDate(startTime),
-    queues: queues.map(({ oldestWait, ...queue }) => ({ ...queue, oldestWaitMs: durationToMs(oldestWait) })),
-    costs: {
-      traversalMs: durationToMs(costs?.traversal),
-      batchMs: durationToMs(costs?.batch),
-      tokenMs: durationToMs(costs?.token),
-    },
-  };
+  #drain(rpc, adapterId, { drainTimeoutMs = DEFAULT_DRAIN_MS, force = false, ...options } = {}) {
+    const timeoutMs = options.timeoutMs ?? drainTimeoutMs + UNLOAD_MARGIN_MS;
+    const request = { adapterId, drainTimeout: msToDuration(drainTimeoutMs), force };
+    return this.#adapter(rpc, request, { ...options, timeoutMs });
+  }
+
+  async *#pages(rpc, request, options) {
+    let pageToken = '';
+    do {
+      const page = await this.#connection.unary(rpc, { ...request, pageToken }, options);
+      yield page;
+      pageToken = page.nextPageToken;
+    } while (pageToken);
+  }
 }

@@ -1,4 +1,4 @@
-/** The data plane: asks many adapters on one base model. Types and comments for callers are in index.d.ts. */
+/** The data plane: asks many adapters on one base model. Types and comments for callers are in client.d.ts. */
 
 import { Connection } from './connection.js';
 import { withInputs, withQuestions, withTimings } from './convert.js';

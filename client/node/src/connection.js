@@ -1,17 +1,19 @@
 /** One channel to one listener, and the way in which calls are made on it: deadlines, cancelling, retries, errors. */
 
 import { credentials as channelCredentials, makeClientConstructor, Metadata } from '@grpc/grpc-js';
-import { AdapterMuxError, fromServiceError } from './errors.js';
+import { AdapterMuxError, cancelledBy, fromServiceError } from './errors.js';
+import { Feed } from './feed.js';
 
 const ROUTING_KEY = 'x-adapter-id';
+const REQUEST_KEY = 'x-request-key';
 const ROUTABLE = /^[!-~]+$/; // what a header can carry; the server refuses any other id anyway
 
-const READS = ['GetAdapter', 'ListAdapters', 'GetServerStatus'];
+const READS = ['GetAdapter', 'ListAdapters', 'ListAliases', 'GetServerStatus'];
 const INFERENCE = ['Classify', 'TagTokens', 'Answer', 'Embed', 'Analyze', 'Tokenize', 'GetModel'];
 
 /**
  * Reads are repeated when the connection fails, inference also when the queue is full: a refused request cost nothing.
- * Loads and unloads are never repeated by themselves. The throttle keeps retries from feeding an overload.
+ * What changes something is never repeated by itself. The throttle keeps retries from feeding an overload.
  * See https://github.com/grpc/proposal/blob/master/A6-client-retries.md.
  */
 const SERVICE_CONFIG = {
@@ -32,12 +34,16 @@ const CHANNEL_OPTIONS = {
   // Notices a dead peer during a long call. More often than the server allows would end the connection.
   'grpc.keepalive_time_ms': 60_000,
   'grpc.keepalive_timeout_ms': 10_000,
+  // A server that was away for long is found again as soon as a watch asks for it (grpc-js's own bound is 2 minutes).
+  'grpc.max_reconnect_backoff_ms': 5_000,
 };
 
 /** A channel with the calls of one service. */
 export class Connection {
   #stub;
   #timeoutMs;
+  #isClosed = false;
+  #calls = new Set();
 
   /**
    * @param {object} definition of the service
@@ -57,56 +63,132 @@ export class Connection {
    * @param {object} request
    * @param {import('./index.js').CallOptions} options
    */
-  unary(rpc, request, options = {}) {
-    const { signal } = options;
-    if (signal?.aborted) return Promise.reject(aborted(signal));
-    return new Promise((resolve, reject) => {
-      const call = this.#stub[rpc](
-        request,
-        metadata(request, options),
-        this.#callOptions(options),
-        (error, response) => {
-          stopListening();
-          if (error) reject(signal?.aborted ? aborted(signal) : fromServiceError(error));
-          else resolve(response);
-        },
-      );
-      const stopListening = onAbort(signal, () => cancel(call));
-    });
+  async unary(rpc, request, options = {}) {
+    this.#refuse(options.signal);
+    const begin = (done) => this.#stub[rpc](request, metadata(request, options), this.#callOptions(options), done);
+    return await this.#answer(begin, options.signal);
+  }
+
+  /**
+   * Sends a stream of requests, and returns the one response, which may come before all of them are sent.
+   * @param {string} rpc
+   * @param {Iterable<object> | AsyncIterable<object>} requests drawn as fast as the server takes them
+   * @param {import('./index.js').CallOptions} options without `timeoutMs` there is no deadline
+   */
+  async send(rpc, requests, options = {}) {
+    this.#refuse(options.signal);
+    let feed;
+    const begin = (done) => {
+      const call = this.#stub[rpc](metadata({}, options), this.#streamOptions(options), done);
+      feed = new Feed(call, requests);
+      return call;
+    };
+    try {
+      return await this.#answer(begin, options.signal);
+    } catch (error) {
+      feed?.throwFailure();
+      throw error;
+    } finally {
+      feed?.close();
+    }
+  }
+
+  /**
+   * Sends one request, and yields the responses. Leaving the loop cancels the rest.
+   * @param {string} rpc
+   * @param {object} request
+   * @param {import('./index.js').CallOptions} options without `timeoutMs` there is no deadline
+   */
+  async *subscribe(rpc, request, options = {}) {
+    this.#refuse(options.signal);
+    const call = this.#stub[rpc](request, metadata({}, options), this.#streamOptions(options));
+    yield* this.#received(call, options.signal);
   }
 
   /**
    * Opens a stream of requests and responses, and yields the responses. Leaving the loop cancels the rest.
    * @param {string} rpc
    * @param {Iterable<object> | AsyncIterable<object>} requests drawn as fast as the server takes them
-   * @param {import('./index.js').CallOptions} options its `timeoutMs` is for the whole stream; absent: none
+   * @param {import('./index.js').CallOptions} options without `timeoutMs` there is no deadline
    */
   async *stream(rpc, requests, options = {}) {
-    const { signal } = options;
-    if (signal?.aborted) throw aborted(signal);
-    const call = this.#stub[rpc](
-      metadata({}, options),
-      this.#callOptions({ timeoutMs: options.timeoutMs ?? Infinity }),
-    );
-    call.on('error', () => {}); // it is thrown by the loop below; after the loop nobody is left to hear it
-    const stopListening = onAbort(signal, () => cancel(call));
+    this.#refuse(options.signal);
+    const call = this.#stub[rpc](metadata({}, options), this.#streamOptions(options));
     const feed = new Feed(call, requests);
     try {
-      yield* call;
+      yield* this.#received(call, options.signal);
       feed.throwFailure();
     } catch (error) {
       feed.throwFailure();
-      throw signal?.aborted ? aborted(signal) : fromServiceError(error);
+      throw error;
     } finally {
       feed.close();
-      stopListening();
-      call.cancel();
     }
+  }
+
+  /** Whether `close` was called. */
+  get isClosed() {
+    return this.#isClosed;
   }
 
   /** Closes the channel. Calls in flight are cancelled. */
   close() {
+    this.#isClosed = true;
+    for (const call of this.#calls) cancel(call); // grpc-js lets them go on
     this.#stub.close();
+  }
+
+  /** Throws where no call can be made. */
+  #refuse(signal) {
+    if (signal?.aborted || this.#isClosed) throw this.#errorOf(null, signal);
+  }
+
+  /** The one response of the call that `begin` makes with a callback. */
+  #answer(begin, signal) {
+    return new Promise((resolve, reject) => {
+      const call = begin((error, response) => {
+        letGo();
+        if (error) reject(this.#errorOf(error, signal));
+        else resolve(response);
+      });
+      const letGo = this.#hold(call, signal);
+    });
+  }
+
+  /** The responses of a stream; however the loop ends, so does the call. */
+  async *#received(call, signal) {
+    call.on('error', () => {}); // it is thrown by the loop below; after the loop nobody is left to hear it
+    const letGo = this.#hold(call, signal);
+    try {
+      yield* call;
+    } catch (error) {
+      throw this.#errorOf(error, signal);
+    } finally {
+      letGo();
+      call.cancel();
+    }
+  }
+
+  /** Has a call cancelled by its signal, or with this connection; returns what ends that. */
+  #hold(call, signal) {
+    const listener = () => cancel(call);
+    this.#calls.add(call);
+    signal?.addEventListener('abort', listener, { once: true });
+    return () => {
+      this.#calls.delete(call);
+      signal?.removeEventListener('abort', listener);
+    };
+  }
+
+  #errorOf(error, signal) {
+    if (signal?.aborted) return cancelledBy(signal);
+    return this.#isClosed
+      ? new AdapterMuxError('the client was closed', { code: 'CANCELLED' })
+      : fromServiceError(error);
+  }
+
+  #streamOptions({ timeoutMs = Infinity }) {
+    return this.#callOptions({ timeoutMs });
   }
 
   #callOptions({ timeoutMs = this.#timeoutMs }) {
@@ -114,63 +196,18 @@ export class Connection {
   }
 }
 
-/** The sending side of a stream: writes each request when there is room for it. */
-class Feed {
-  #failure = null;
-  #closing = new AbortController();
-
-  constructor(call, requests) {
-    this.#send(call, requests).catch((error) => {
-      if (this.#closing.signal.aborted) return;
-      this.#failure = { error };
-      call.cancel();
-    });
-  }
-
-  throwFailure() {
-    if (this.#failure) throw this.#failure.error;
-  }
-
-  close() {
-    this.#closing.abort();
-  }
-
-  async #send(call, requests) {
-    for await (const request of requests) {
-      if (this.#closing.signal.aborted) return;
-      if (!call.write(request)) await drained(call, this.#closing.signal);
-    }
-    call.end();
-  }
-}
-
-function drained(call, closing) {
-  return new Promise((resolve) => {
-    call.once('drain', resolve);
-    closing.addEventListener('abort', resolve, { once: true });
-  });
-}
-
 function metadata({ adapter }, options) {
   const result = new Metadata();
-  if (adapter && ROUTABLE.test(adapter)) result.set(ROUTING_KEY, adapter);
+  if (typeof adapter === 'string' && ROUTABLE.test(adapter)) result.set(ROUTING_KEY, adapter);
+  if (options.requestKey) result.set(REQUEST_KEY, options.requestKey);
   for (const [key, value] of Object.entries(options.metadata ?? {})) result.set(key, value);
   return result;
-}
-
-function onAbort(signal, listener) {
-  signal?.addEventListener('abort', listener, { once: true });
-  return () => signal?.removeEventListener('abort', listener);
 }
 
 function cancel(call) {
   call.cancel();
   // Before grpc-js (1.14) has picked a connection it forgets the cancel and sends the request all the same.
   setImmediate(() => call.cancel());
-}
-
-function aborted(signal) {
-  return new AdapterMuxError('the call was cancelled by its signal', { code: 'CANCELLED', cause: signal.reason });
 }
 
 function retry(service, methods, retryableStatusCodes) {

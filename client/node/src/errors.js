@@ -60,6 +60,14 @@ export function fromStatus(status, cause) {
   });
 }
 
+/**
+ * The error of a call that its caller has cancelled.
+ * @param {AbortSignal} signal
+ */
+export function cancelledBy(signal) {
+  return new AdapterMuxError('the call was cancelled by its signal', { code: 'CANCELLED', cause: signal.reason });
+}
+
 /** @param {import('@grpc/grpc-js').Metadata | undefined} trailers */
 function richStatus(trailers) {
   const [bytes] = trailers?.get(DETAILS_KEY) ?? [];
