@@ -26,7 +26,7 @@ HEADS = (
     ("answers", ANSWER, 2),
     ("features", Task.FEATURE_EXTRACTION, 0),
 )
-CLASSLESS = (("gemma", ANSWER),)
+CLASSLESS = (("gemma", ANSWER), ("gptj", Task.TOKEN_CLASSIFICATION))
 """What transformers has no class for."""
 
 PADDINGS: dict[str, tuple[str, dict[str, Any]]] = {

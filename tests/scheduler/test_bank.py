@@ -123,7 +123,7 @@ def test_rows_that_are_too_late_expire_and_their_neighbours_are_served() -> None
 def test_a_batch_ends_before_a_row_that_would_make_another_late() -> None:
     """Though they are of different slots."""
     world = World(bank=BANK)
-    urgent, fits = FakeRow(1, 10, Deadline(world.costs.batch(30) + 1e-6)), FakeRow(2, 20)
+    urgent, fits = FakeRow(1, 10, Deadline(world.costs.batch(20) + 1e-6)), FakeRow(2, 10)
     world.arrive(urgent, fits, FakeRow(3, 1))
 
     world.run()

@@ -95,9 +95,11 @@ async def test_failing_batches_of_the_bank_use_up_its_turn(
     await engine.next_plan()
     clock.now += 10.0
 
-    engine.fail(RuntimeError("boom"))
+    for _ in ("together", *BANK):
+        engine.fail(RuntimeError("boom"))
+        plan = await engine.next_plan()
 
-    assert [2] == [row.slot for row in (await engine.next_plan()).rows]
+    assert [2] == [row.slot for row in plan.rows]
 
 
 async def test_an_engine_that_returns_too_few_values_fails_the_batch(clock: Clock) -> None:

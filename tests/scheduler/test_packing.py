@@ -50,6 +50,31 @@ def test_batch_does_not_grow_beyond_what_makes_a_row_in_it_late() -> None:
     assert 2 == pack([urgent, *rows(10, 10, 10)], LIMITS, costs(), start=0.0)
 
 
+def test_padding_counts_where_a_deadline_is_near() -> None:
+    """Rows of 10 and 40 tokens take a padded forward, which costs less than two without padding."""
+    together = costs().batch(80)
+
+    assert 1 == pack(rows(10, 40, deadline=together - 1e-6), LIMITS, costs(), start=0.0)
+    assert 2 == pack(rows(10, 40, deadline=together + 1e-6), LIMITS, costs(), start=0.0)
+
+
+@given(st.lists(st.tuples(st.integers(1, 90), st.floats(0.0, 0.06)), min_size=1, max_size=8))
+def test_a_batch_is_the_longest_in_which_no_row_is_late(lengths_and_deadlines: list[tuple[int, float]]) -> None:
+    """By what its forwards take together."""
+    limits = BatchLimits(max_rows=6, max_tokens=1000)
+    waiting = [FakeRow(1, length, Deadline(deadline)) for length, deadline in lengths_and_deadlines]
+
+    count = pack(waiting, limits, costs(), start=0.0)
+
+    assert count == 0 or not is_late(waiting[:count], limits)
+    assert count == min(len(waiting), limits.max_rows) or is_late(waiting[: count + 1], limits)
+
+
+def is_late(batch: Sequence[FakeRow], limits: BatchLimits) -> bool:
+    lengths = [row.num_tokens for row in batch]
+    return seconds_of(split(lengths, limits, costs()), lengths) > min(row.deadline.at for row in batch)
+
+
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=20), st.integers(1, 8), st.integers(100, 400))
 def test_a_batch_keeps_its_limits_and_is_never_empty(lengths: list[int], max_rows: int, max_tokens: int) -> None:
     """A lone row always fits, so the queue always moves."""

@@ -36,7 +36,7 @@ HIDDEN = 32
 LAYERS = 2
 MAX_TOKENS = 48
 ENCODERS = ("bert", "electra", "roberta", "distilbert", "deberta-v2", "modernbert", "albert")
-DECODERS = ("llama", "qwen3", "mistral", "gemma", "gpt2")
+DECODERS = ("llama", "qwen3", "mistral", "gemma", "gpt2", "gptj")
 """A position sees none to its right."""
 FAMILIES = (*ENCODERS, *DECODERS)
 
@@ -61,6 +61,9 @@ _CONFIGS: dict[str, Mapping[str, Any]] = {
     "mistral": {**_DECODER, "head_dim": 8, "sliding_window": 8},
     "gemma": {**_DECODER, "head_dim": 8, "num_key_value_heads": 1},
     "gpt2": {"n_embd": HIDDEN, "n_layer": LAYERS, "n_head": 4, "n_inner": 64, "n_positions": MAX_TOKENS, **_ENDS},
+    # Attention and MLP stand side by side and read one tensor.
+    "gptj": {"n_embd": HIDDEN, "n_layer": LAYERS, "n_head": 4, "n_inner": 64, "n_positions": MAX_TOKENS, **_ENDS}
+    | {"rotary_dim": 4},
 }
 # Of these, some heads or all answers can't be served.
 _CONFIGS = _CONFIGS | {
@@ -86,6 +89,7 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
     "albert": ("query", "key", "value", "dense", "ffn", "ffn_output", "embedding_hidden_mapping_in"),
     **dict.fromkeys(DECODERS, ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")),
     "gpt2": ("c_attn", "attn.c_proj", "c_fc", "mlp.c_proj"),
+    "gptj": ("q_proj", "k_proj", "v_proj", "out_proj", "fc_in", "fc_out"),
     "longformer": ("query", "key", "value", "dense"),
     "bart": ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"),
     "nomic_bert": ("q_proj", "k_proj", "v_proj", "o_proj"),
@@ -96,6 +100,7 @@ _FEEDFORWARD: Mapping[str, tuple[str, ...]] = {
     "albert": ("ffn_output",),
     **dict.fromkeys(DECODERS, ("down_proj",)),
     "gpt2": ("mlp.c_proj",),
+    "gptj": ("fc_out",),
 }
 
 METHODS: Mapping[str, Mapping[str, Any]] = {

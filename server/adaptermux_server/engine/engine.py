@@ -86,8 +86,12 @@ class Engine:
         """Put it into a free slot; after an error the slot is free as before."""
         await self._call(self._model_thread, self._executor.install, slot, prepared)
 
+    async def evict(self, slot: int) -> PreparedAdapter | None:
+        """Free a slot; gives back what can be installed again, if there is such a thing."""
+        return await self._call(self._model_thread, self._executor.evict, slot)
+
     async def remove(self, slot: int) -> None:
-        """Free a slot."""
+        """Free a slot for good."""
         await self._call(self._model_thread, self._executor.remove, slot)
 
     def memory(self) -> EngineMemory:

@@ -22,8 +22,11 @@ class Executor(Protocol):
     def install(self, slot: int, prepared: PreparedAdapter) -> None:
         """Put an adapter into a free slot; after an error the slot is free as before."""
 
+    def evict(self, slot: int) -> PreparedAdapter | None:
+        """Free a slot; gives back what can be installed again, in host memory, or None where there is no such thing."""
+
     def remove(self, slot: int) -> None:
-        """Free a slot."""
+        """Free a slot for good."""
 
 
 class CombinedExecutor:
@@ -51,9 +54,16 @@ class CombinedExecutor:
         """Put an adapter where it was prepared for; after an error the slot is free as before."""
         self._of(prepared.spec.executor).install(slot, prepared)
 
+    def evict(self, slot: int) -> PreparedAdapter | None:
+        """See `Executor`."""
+        return self._of(self._kind_of(slot)).evict(slot)
+
     def remove(self, slot: int) -> None:
-        """Free a slot."""
-        self._of(ExecutorKind.BANK if slot in self._bank else ExecutorKind.SWITCH).remove(slot)
+        """Free a slot for good."""
+        self._of(self._kind_of(slot)).remove(slot)
+
+    def _kind_of(self, slot: int) -> ExecutorKind:
+        return ExecutorKind.BANK if slot in self._bank else ExecutorKind.SWITCH
 
     def _of(self, kind: ExecutorKind) -> Executor:
         return self._bank if kind is ExecutorKind.BANK else self._switch

@@ -6,6 +6,7 @@ pooling, dropout and all; only the hidden states come from outside.
 
 import copy
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -94,6 +95,18 @@ class HeadShell:
         self._stub: _Stub = getattr(model, model.base_model_prefix)
         self._model = model
         self._task = task
+
+    def to(self, device: torch.device) -> "HeadShell":
+        """The head on a device: itself, if it is there already."""
+        if all(tensor.device == device for tensor in chain(self._model.parameters(), self._model.buffers())):
+            return self
+        config = self._model.config
+        return HeadShell(copy.deepcopy(self._model, memo={id(config): config}).to(device), self._task)
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of its tensors."""
+        return sum(tensor.nbytes for tensor in chain(self._model.parameters(), self._model.buffers()))
 
     @torch.inference_mode()
     def forward(self, batch: Batch, hidden: Any) -> tuple[torch.Tensor, ...]:

@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -74,6 +75,8 @@ class Outline:
     """0 where the method has none."""
     forms: Mapping[str, Form] | None
     """What the layers compute, by the names of `adapted`; None: one of them is no `Form`."""
+    unsaved_bytes: int
+    """Memory of what PEFT builds for an adapter beside the tensors of its checkpoint, such as tables of indices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,7 @@ def outline(model: nn.Module, fields: Mapping[str, Any]) -> Outline:
         ),
         rank=getattr(config, _RANK_FIELDS.get(fields["peft_type"], "r"), 0) or 0,
         forms=_forms(model),
+        unsaved_bytes=_built_bytes(peft_model) - sum(tensor.nbytes for tensor in state.values()),
     )
 
 
@@ -212,6 +216,12 @@ def _low_rank(module: lora.LoraLayer) -> LowRank | None:
         has_bias=module.lora_bias[_NAME],
         is_embedding=is_embedding,
     )
+
+
+def _built_bytes(peft_model: PeftModel) -> int:
+    """Memory of all tensors of the only adapter."""
+    named = chain(peft_model.named_parameters(), peft_model.named_buffers())
+    return sum(tensor.nbytes for name, tensor in named if _NAME in name.split("."))
 
 
 def _names_of(model: nn.Module, kind: type) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """From a checkpoint to an adapter that only needs a slot: everything that can fail, beside the engine thread."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from adaptermux_server.engine.blueprints import Blueprint, Blueprints
 from adaptermux_server.engine.fit import Anatomy, check_fit
 from adaptermux_server.engine.heads import HeadShell
 from adaptermux_server.engine.padding import PaddingProbe
-from adaptermux_server.engine.peft_layers import ROOT, Layers
+from adaptermux_server.engine.peft_layers import ROOT, Layers, Outline
 from adaptermux_server.errors import (
     BaseMismatchError,
     CheckpointMismatchError,
@@ -41,6 +41,14 @@ class PreparedAdapter:
     """None for feature extraction."""
     unseen_columns: frozenset[str]
     """Inputs that must be kept from the model, as plain PEFT does."""
+
+    def to(self, device: torch.device) -> "PreparedAdapter":
+        """An adapter of the bank on a device: the very same tensors, where they are there already."""
+        if not (self.content is None or isinstance(self.content, BankContent)):
+            raise TypeError("the adapter wasn't prepared for the bank")
+        content, head = self.content and self.content.to(device), self.head and self.head.to(device)
+        same = content is self.content and head is self.head
+        return self if same else replace(self, content=content, head=head)
 
 
 class AdapterPreparer:
@@ -88,7 +96,7 @@ class AdapterPreparer:
             peft_type=checkpoint.peft_type,
             rank=blueprint.outline.rank,
             target_modules=tuple(sorted(layers.adapted)) if layers else (),
-            size_bytes=sum(tensor.nbytes for tensor in tensors.values()),
+            size_bytes=_size_bytes(content, head, tensors, blueprint.outline),
             executor=executor,
         )
         return PreparedAdapter(spec, content, head, unseen_columns)
@@ -157,6 +165,13 @@ def _to_device(backbone: Backbone, checkpoint: Checkpoint, fields: Mapping[str, 
         )
         for name, tensor in checkpoint.tensors.items()
     }
+
+
+def _size_bytes(content: Content, head: HeadShell | None, tensors: Mapping[str, torch.Tensor], outline: Outline) -> int:
+    """Memory of an adapter once it is installed; in a module tree that is what PEFT makes of the tensors."""
+    if isinstance(content, BankContent):
+        return content.num_bytes + (head.num_bytes if head else 0)
+    return sum(tensor.nbytes for tensor in tensors.values()) + outline.unsaved_bytes
 
 
 def _inside(anatomy: Anatomy) -> Callable[[str], str | None]:

@@ -1,34 +1,46 @@
-"""What things cost, learnt from what they did cost: exponentially weighted estimates that outliers can't upset."""
+"""What things cost, learnt from what they did cost, so that neither outliers nor batches all alike can upset it."""
+
+import numpy as np
+import numpy.typing as npt
 
 from adaptermux_server.types import CostEstimates
 
-_MEMORY = 0.95
-"""Weight of a batch's measurement relative to the next one: the last 20 or so count."""
+_NUM_MEASUREMENTS = 100
+_MEMORY = 0.97
+"""Weight of a batch's measurement relative to the next one: the last 30 or so count."""
+_USUAL_ERROR = 0.25
+"""A measurement that is further off, relative to what was expected, pulls no harder than one that is so far off."""
+_PRIOR_WEIGHT = 0.01
+"""Of the prior, relative to a measurement: that of noise of a tenth beside a guess that may be all wrong."""
 _TRAVERSAL_GAIN = 0.2
 """Weight of the newest traversal: the last 5 or so count."""
 _SURPRISE = 4.0
-"""A measurement counts as at most this many times what was expected, and at least as one over it."""
+"""A traversal counts as at most this many times what was expected, and at least as one over it."""
 _FLOOR_SECONDS = 1e-9
-_KILOTOKEN = 1000.0
-"""Tokens are reckoned in thousands, so that both columns of the regression have like magnitudes."""
 
 
 class CostModel:
     """Expects  batch_seconds + token_seconds × padded tokens  of a forward, after a traversal where one is needed.
 
-    The line is fitted by recursive least squares with exponential forgetting (Haykin, Adaptive Filter Theory,
-    chapter 10), which keeps what it knew in the directions that new measurements say nothing of: a stream of batches
-    of one size moves the line up and down and leaves its slope in proportion.
+    The line is fitted to the last measurements, newer ones weighing more, by least squares of relative errors, for what
+    disturbs a batch does so in proportion to its length. Measurements far from the line lose weight (Huber, Annals of
+    Mathematical Statistics 1964, by one step of iterated reweighting for each new one): most are late as the processor
+    was elsewhere. Where batches are so much alike that they don't determine the line, a prior keeps its two parts in
+    proportion; like one more measurement, it says nothing of how fast the machine is.
     """
 
     def __init__(
-        self, traversal_seconds: float = 2e-3, batch_seconds: float = 2e-3, token_seconds: float = 2e-5
+        self, traversal_seconds: float = 2e-3, batch_seconds: float = 2e-3, token_seconds: float = 4e-5
     ) -> None:
         """The priors: low, since what is thought too dear is refused and so never measured."""
         self.traversal_seconds = traversal_seconds
         self.batch_seconds = batch_seconds
         self.token_seconds = token_seconds
-        self._covariance = [[1.0, 0.0], [0.0, 1.0]]
+        self._tokens_per_unit = batch_seconds / token_seconds
+        """Tokens that by the prior cost as much as a forward's fixed part; by it all sizes are of like magnitude."""
+        self._sizes = np.empty((0, 2))
+        """Forwards and units of tokens of each measurement, oldest first."""
+        self._seconds = np.empty(0)
 
     def batch(self, padded_tokens: int) -> float:
         """Seconds that a forward over so many tokens is expected to take."""
@@ -41,18 +53,20 @@ class CostModel:
     def learn_traversal(self, seconds: float) -> None:
         """Take in what a traversal took."""
         expected = self.traversal_seconds
-        self.traversal_seconds += _TRAVERSAL_GAIN * (_unsurprising(seconds, expected) - expected)
+        unsurprising = min(max(seconds, expected / _SURPRISE), expected * _SURPRISE)
+        self.traversal_seconds += _TRAVERSAL_GAIN * (unsurprising - expected)
 
     def learn_batch(self, padded_tokens: int, seconds: float, num_forwards: int = 1) -> None:
-        """Take in what the forwards of a batch took together."""
-        expected = num_forwards * self.batch_seconds + padded_tokens * self.token_seconds
-        error = _unsurprising(seconds, expected) - expected
-        gain_batch, gain_kilotoken = self._gain(num_forwards, padded_tokens / _KILOTOKEN)
-        self.batch_seconds = max(_FLOOR_SECONDS, self.batch_seconds + gain_batch * error)
-        self.token_seconds = max(_FLOOR_SECONDS, self.token_seconds + gain_kilotoken * error / _KILOTOKEN)
+        """Take in what the forwards of a batch took together. Some 50 µs."""
+        size = (num_forwards, padded_tokens / self._tokens_per_unit)
+        self._sizes = np.vstack((self._sizes[1 - _NUM_MEASUREMENTS :], size))
+        self._seconds = np.append(self._seconds[1 - _NUM_MEASUREMENTS :], seconds)
+        batch_seconds, unit_seconds = _fit(self._sizes, self._seconds, self._weights())
+        self.batch_seconds = max(_FLOOR_SECONDS, batch_seconds)
+        self.token_seconds = max(_FLOOR_SECONDS, unit_seconds / self._tokens_per_unit)
 
     def doubt(self) -> None:
-        """Shrink all estimates a little.
+        """Shrink all estimates a little, and what they were made of.
 
         Done when rows were refused because of an estimate alone: one that is far too high would otherwise refuse all
         rows with a deadline, and so never be measured again.
@@ -60,18 +74,32 @@ class CostModel:
         self.traversal_seconds *= 0.98
         self.batch_seconds *= 0.98
         self.token_seconds *= 0.98
+        self._seconds *= 0.98
 
-    def _gain(self, forwards: int, kilotokens: float) -> tuple[float, float]:
-        """One step of recursive least squares for x = (forwards, kilotokens): updates P, returns P x / (λ + x' P x)."""
-        (p, q), (_, r) = self._covariance
-        px, qx = p * forwards + q * kilotokens, q * forwards + r * kilotokens
-        scale = _MEMORY + px * forwards + qx * kilotokens
-        covariance = [[p - px * px / scale, q - px * qx / scale], [q - px * qx / scale, r - qx * qx / scale]]
-        # The cap keeps what isn't excited from growing without end ("wind-up").
-        growth = 1 / _MEMORY if covariance[0][0] + covariance[1][1] < 2 else 1.0
-        self._covariance = [[growth * value for value in row] for row in covariance]
-        return px / scale, qx / scale
+    def _weights(self) -> npt.NDArray[np.float64]:
+        """Of the measurements, oldest first, for squares of their errors; one like the newest, if expected, has 1."""
+        expected = self._sizes @ (self.batch_seconds, self.token_seconds * self._tokens_per_unit)
+        errors = np.abs(self._seconds / expected - 1)
+        ages = np.arange(len(self._seconds))[::-1]
+        weights: npt.NDArray[np.float64] = (
+            _MEMORY**ages * (expected[-1] / expected) ** 2 * _USUAL_ERROR / np.maximum(errors, _USUAL_ERROR)
+        )
+        return weights
 
 
-def _unsurprising(seconds: float, expected: float) -> float:
-    return min(max(seconds, expected / _SURPRISE), expected * _SURPRISE)
+def _fit(
+    sizes: npt.NDArray[np.float64], seconds: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
+) -> tuple[float, float]:
+    """Seconds of a forward's fixed part and of a unit, neither below 0, by weighted least squares.
+
+    The prior, by which they are equal, is one more equation: (1, -1) times the two is 0.
+    """
+    weighted = sizes * weights[:, None]
+    (p, q), (_, r) = weighted.T @ sizes + _PRIOR_WEIGHT * np.array([[1, -1], [-1, 1]])
+    u, v = seconds @ weighted
+    batch_seconds, unit_seconds = (r * u - q * v) / (p * r - q * q), (p * v - q * u) / (p * r - q * q)
+    if batch_seconds < 0:
+        return 0.0, float(v / r)
+    if unit_seconds < 0:
+        return float(u / p), 0.0
+    return float(batch_seconds), float(unit_seconds)

@@ -5,9 +5,11 @@ It owns the queue and all that is known of it. Nothing here locks, since nothing
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+
+import structlog
 
 from adaptermux_server.errors import DeadlineExceededError, QueueFullError, ShuttingDownError
 from adaptermux_server.scheduler.costs import CostModel
@@ -32,12 +34,15 @@ Runner = Callable[[BatchPlan], Awaitable[BatchResult]]
 _BASE_LABEL = "base"
 _LEAST_RETRY_SECONDS = 0.1
 
+_log = structlog.get_logger(__name__)
+
 
 class Scheduler:
     """Takes rows, orders them by its policy, and answers each exactly once.
 
-    A row leaves as exactly one of: answered; failed (its batch raised); cancelled (its future was, or `fail_slot` or
-    the end of the server took it out of the queue); expired (its deadline passed, or can't be met).
+    A row leaves as exactly one of: answered; failed (its forward raised, and where that had rows of other slots, so did
+    one of its slot alone); cancelled (its future was, or `fail_slot` or the end of the server took it out of the
+    queue); expired (its deadline passed, or can't be met).
     """
 
     def __init__(
@@ -170,6 +175,39 @@ class Scheduler:
                 return decision.lane, BatchPlan(rows, split(lengths, self._settings.batch_limits, self._costs))
 
     async def _run(self, lane: int, plan: BatchPlan) -> None:
+        """Compute a batch forward by forward, so that rows are answered as soon as theirs is done."""
+        # That of the row whose turn it is comes first.
+        forwards = sorted(sorted(forward) for forward in plan.forwards)
+        await self._run_parts(lane, [[plan.rows[position] for position in forward] for forward in forwards])
+
+    async def _run_parts(self, lane: int, parts: Sequence[Sequence[Row]]) -> None:
+        """Compute each part of a batch in a forward of its own."""
+        left = deque(parts)
+        try:
+            while left:
+                rows = tuple(row for row in left.popleft() if not self._left_already(row))
+                if rows:
+                    await self._run_forward(lane, BatchPlan.at_once(rows))
+        finally:
+            # Some are left where the server ends meanwhile.
+            for unserved in left:
+                self._refuse(unserved, ShuttingDownError(), "failed")
+
+    async def _run_forward(self, lane: int, plan: BatchPlan) -> None:
+        """Compute a forward; one that raises, once more slot by slot, so that only rows of slots at fault fail."""
+        error = await self._attempt(lane, plan)
+        by_slot: dict[int, list[Row]] = {}
+        for row in plan.rows:
+            by_slot.setdefault(row.slot, []).append(row)
+        if error and len(by_slot) == 1:
+            self._refuse(plan.rows, error, "failed")
+        elif error:
+            # If all succeed now, no caller is told of the error.
+            _log.warning("a forward raised: its slots are computed one by one", num_slots=len(by_slot), exc_info=error)
+            await self._run_parts(lane, [*by_slot.values()])
+
+    async def _attempt(self, lane: int, plan: BatchPlan) -> Exception | None:
+        """Compute a forward and answer its rows; what it raises is returned, and they wait on."""
         started_at = self._clock()
         try:
             result = await self._runner(plan)
@@ -177,12 +215,12 @@ class Scheduler:
         except asyncio.CancelledError:
             self._refuse(plan.rows, ShuttingDownError(), "failed")
             raise
-        except Exception as error:  # the border to the engine: whatever it raises is the answer of these rows alone
-            self._refuse(plan.rows, error, "failed")
+        except Exception as error:  # the border to the engine: whatever it raises is an answer to these rows alone
             self._policy.batch_done(lane, self._clock() - started_at, self._policy.resident_slots)
-        else:
-            self._settle(plan, answers)
-            self._learn(lane, plan, result)
+            return error
+        self._settle(plan, answers)
+        self._learn(lane, plan, result)
+        return None
 
     def _settle(self, plan: BatchPlan, answers: Iterable[RowAnswer]) -> None:
         for row, answer in zip(plan.rows, answers, strict=True):

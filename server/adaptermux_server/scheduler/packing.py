@@ -1,7 +1,8 @@
 """How many rows go into one batch, and which of them share a forward: all budget arithmetic, in pure functions."""
 
 import math
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,7 +45,8 @@ def is_late_alone(row: Packable, costs: BatchCosts, start: float) -> bool:
 def pack(rows: Iterable[Packable], limits: BatchLimits, costs: BatchCosts, start: float) -> int:
     """Count the rows, from the first one on, that make the next batch.
 
-    The batch ends before the row that would break a limit, or that would make any row in it late.
+    The batch ends before the row that would break a limit, or that would make any row in it late: answers come when all
+    of its forwards are done, padding included.
 
     Args:
         rows: of one lane, in the order in which they must be served.
@@ -54,14 +56,33 @@ def pack(rows: Iterable[Packable], limits: BatchLimits, costs: BatchCosts, start
 
     Returns: how many; 0 where there is no row, or where the first one would be late even alone.
     """
-    num_rows, num_tokens, earliest = 0, 0, math.inf
-    for row in rows:
-        more, sooner = num_tokens + row.num_tokens, min(earliest, row.deadline.at)
-        over_limits = num_rows > 0 and (num_rows + 1 > limits.max_rows or more > limits.max_tokens)
-        if over_limits or start + costs.batch(more) > sooner:
-            break
-        num_rows, num_tokens, earliest = num_rows + 1, more, sooner
-    return num_rows
+    fitting = list(_within(rows, limits))
+
+    def is_late(num_rows: int) -> bool:
+        earliest = min(row.deadline.at for row in fitting[:num_rows])
+        return earliest < math.inf and start + _seconds(fitting[:num_rows], limits, costs) > earliest
+
+    if not fitting or not is_late(len(fitting)):
+        return len(fitting)
+    # With each row the batch takes longer, and its earliest deadline gets no later.
+    return bisect_left(range(1, len(fitting)), True, key=is_late)
+
+
+def _within(rows: Iterable[Packable], limits: BatchLimits) -> Iterator[Packable]:
+    """The first rows, as many as a batch may hold."""
+    num_tokens = 0
+    for num_rows, row in enumerate(rows, start=1):
+        num_tokens += row.num_tokens
+        if num_rows > 1 and (num_rows > limits.max_rows or num_tokens > limits.max_tokens):
+            return
+        yield row
+
+
+def _seconds(rows: Sequence[Packable], limits: BatchLimits, costs: BatchCosts) -> float:
+    """What a batch is expected to take."""
+    lengths = [row.num_tokens for row in rows]
+    forwards = split(lengths, limits, costs)
+    return sum(costs.batch(lengths[forward[0]] * len(forward)) for forward in forwards)
 
 
 def split(lengths: Sequence[int], limits: BatchLimits, costs: BatchCosts) -> tuple[tuple[int, ...], ...]:

@@ -110,25 +110,21 @@ def test_weights_of_a_block_are_its_adapters_own() -> None:
     (alone,) = _plan(".aa", GATHERING).blocks
     (gathered,) = _plan(".abb", GATHERING).blocks
     index = BENCH.by_name["query"].index
-    expected = {name: _content(name).layout.views(_content(name).flat)[index] for name in "ab"}
+    expected = {name: _content(name).views[index] for name in "ab"}
 
     assert torch.equal(_b(expected["a"]), _b(alone.views[index]))
     assert torch.equal(torch.stack([_b(expected[name]) for name in "abb"]), _b(gathered.views[index]))
 
 
-@pytest.mark.parametrize(
-    ("costs", "room", "is_copied"), [(GATHERING, 4, True), (GATHERING, 1, False), (SEGMENTING, 4, False)]
-)
-def test_lone_adapters_weights_are_copied_where_that_costs_less(costs: KernelCosts, room: int, is_copied: bool) -> None:
-    """Than views of them do, and where there is room; else they are read where they are."""
-    size_bytes = _content("x").layout.size * FLOAT_BYTES
-    workspace = Workspace(CPU, room * size_bytes - 1)
+@pytest.mark.parametrize("costs", [GATHERING, SEGMENTING], ids=["gathering", "segmenting"])
+def test_lone_adapters_weights_are_read_where_they_are(costs: KernelCosts) -> None:
+    """By the very views that its content keeps: nothing is copied, and none are made."""
+    workspace = Workspace(CPU)
 
     (block,) = _plan("xx", costs, workspace).blocks
 
-    assert is_copied == (_memory(block) != _content("x").flat.data_ptr())
-    assert is_copied == (workspace.num_bytes > 0)
-    assert not block.is_gathered
+    assert block.views is _content("x").views
+    assert 0 == workspace.num_bytes
 
 
 def test_site_sees_the_blocks_that_change_it() -> None:

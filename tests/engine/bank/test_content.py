@@ -181,7 +181,7 @@ def _site(bank: Bank, name: str) -> Site:
 
 
 def _weights(content: BankContent, site: Site) -> SiteWeights:
-    weights = content.layout.views(content.flat)[site.index]
+    weights = content.views[site.index]
     assert weights is not None
     return weights
 

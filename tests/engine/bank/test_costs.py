@@ -23,12 +23,6 @@ def test_gathering_is_preferred_where_its_copies_cost_less(num_rows: int, num_se
     assert expected is costs.prefer_gathering(LAYOUT, num_rows, num_segments)
 
 
-@pytest.mark.parametrize(("calls_of_a_copy", "expected"), [(1.9, True), (2.1, False)])
-def test_copying_is_preferred_where_it_costs_less_than_views(calls_of_a_copy: float, expected: bool) -> None:
-    """Which take a call at each of the two sites."""
-    assert expected is KernelCosts(call=1.0, copied_float=calls_of_a_copy / 256).prefer_copying(LAYOUT)
-
-
 def test_costs_are_measured_on_the_device() -> None:
     """Starting a product costs far more than copying a float."""
     costs = measure_costs(torch.device("cpu"))

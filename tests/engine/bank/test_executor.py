@@ -211,24 +211,6 @@ async def test_forward_that_raises_changes_nothing(executor: BankExecutor) -> No
         np.testing.assert_array_equal(before, after)
 
 
-async def test_bytes_follow_what_is_installed(
-    bert: Backbone, bank_of: Callable[[str], Bank], preparer: AdapterPreparer, checkpoint_of: MakeCheckpoint
-) -> None:
-    executor = BankExecutor(bert, bank_of("bert"))
-    prepared = [preparer.prepare(checkpoint_of(r=rank)) for rank in (2, 4)]
-    seen = [executor.adapter_bytes]
-
-    for slot, adapter in enumerate(prepared, start=1):
-        executor.install(slot, adapter)
-        seen.append(executor.adapter_bytes)
-    for slot in (1, 2):
-        executor.remove(slot)
-        seen.append(executor.adapter_bytes)
-
-    one, other = (adapter.spec.size_bytes for adapter in prepared)
-    assert [0, one, one + other, other, 0] == seen
-
-
 async def test_slot_can_not_be_taken_twice(executor: BankExecutor, two: Mapping[int, PreparedAdapter]) -> None:
     """The base's least of all."""
     for slot in (BASE_SLOT, 1):

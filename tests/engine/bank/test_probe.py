@@ -46,12 +46,13 @@ def test_bank_does_not_hold_for_odd_bases(base: type[PlainBase], bert: Backbone)
 
 
 def test_probing_leaves_nothing_behind(bert: Backbone) -> None:
-    """No hook, and no answer that differs."""
+    """No hook, no answer that differs, nothing of what was made up."""
     bank = Bank(bert, GATHERING)
 
     assert bank_holds(bank, bert)
     assert bank_holds(bank, bert)
     assert not any(site.module._forward_hooks for site in bank.sites)
+    assert not bank._workspace._held
 
 
 def test_family_has_a_bank_beside_the_switch_executor(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:

@@ -120,30 +120,12 @@ def test_room_is_what_the_batch_has_left_of_the_limit() -> None:
     assert 3 * SIZE_BYTES == workspace.num_bytes
 
 
-def test_copies_of_single_adapters_share_their_views() -> None:
-    """The views of an earlier batch show the adapter that was copied last."""
-    workspace = Workspace(CPU)
-    a, b = _content(0, 1.0), _content(0, 2.0)
-    # So that it needn't grow any more.
-    workspace.gather([a, b])
-    workspace.begin()
-
-    first = workspace.copy(a)
-    beside = workspace.copy(b)
-    workspace.begin()
-    again = workspace.copy(b)
-
-    assert first is again
-    assert beside is not again
-    _assert_copied(b, again)
-
-
 def test_forgotten_adapter_is_let_go() -> None:
     """No view and no note of it keeps its memory; its copies are used by nobody."""
     workspace = Workspace(CPU)
     a, b = _content(0, 1.0), _content(0, 2.0)
     workspace.gather([a, b])
-    workspace.copy(b)
+    workspace.gather([b])
 
     workspace.forget(b)
     b.poison()
@@ -159,48 +141,30 @@ FREED = st.sets(st.integers(0, len(POOL) - 1), max_size=2)
 
 @given(st.lists(st.tuples(st.lists(PICKS, max_size=4), FREED), max_size=6), st.integers(0, 100 * SIZE_BYTES))
 def test_ranges_never_mix(batches: list[tuple[list[tuple[int, list[int]]], set[int]]], limit: int) -> None:
-    """Whatever was gathered, copied and freed before: at a batch's end all its rows have the right weights."""
+    """Whatever was gathered and freed before: at a batch's end all its rows have the right weights."""
     workspace = Workspace(CPU, limit)
     pool = list(POOL)
     for number, (batch, freed) in enumerate(batches):
         workspace.begin()
         wanted = [[pool[3 * kind + place] for place in places] for kind, places in batch]
-        # Two rows or more are gathered; a lone one is copied, or gathered, by where it stands.
-        taken = [
-            (rows, workspace.copy(rows[0]) if _is_copied(rows, place) else workspace.gather(rows), place)
-            for place, rows in enumerate(wanted)
-            if workspace.has_room(rows[0].layout, len(rows))
-        ]
+        taken = [(rows, workspace.gather(rows)) for rows in wanted if workspace.has_room(rows[0].layout, len(rows))]
 
-        for rows, views, place in taken:
-            if _is_copied(rows, place):
-                _assert_copied(rows[0], views)
-            else:
-                _assert_gathered(rows, views)
+        for rows, views in taken:
+            _assert_gathered(rows, views)
         assert workspace.num_bytes <= limit
         for index in freed:
             workspace.forget(pool[index])
             pool[index] = _content(index // 3, 1000.0 * (number + 1) + index)
 
 
-def _is_copied(rows: Sequence[BankContent], place: int) -> bool:
-    return len(rows) == 1 and place % 2 == 0
-
-
 def _assert_gathered(rows: Sequence[BankContent], views: Views) -> None:
     """Each row of each part is of its adapter. (No `stack`, which is counted.)"""
-    parts = [_parts(row.layout.views(row.flat)) for row in rows]
+    parts = [_parts(row.views) for row in rows]
 
     assert all(
         torch.equal(torch.cat([one[None] for one in own]), part)
         for *own, part in zip(*parts, _parts(views), strict=True)
     )
-
-
-def _assert_copied(content: BankContent, views: Views) -> None:
-    own = _parts(content.layout.views(content.flat))
-
-    assert all(torch.equal(one, part) for one, part in zip(own, _parts(views), strict=True))
 
 
 def _parts(views: Views) -> list[torch.Tensor]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from adaptermux_server.engine.prepare import AdapterPreparer, PreparedAdapter
 from adaptermux_server.engine.switch.executor import SwitchExecutor
 from adaptermux_server.types import BASE_SLOT, BatchPlan, Pooling, Row, Task, Values
 from tests.engine.conftest import MakeCheckpoint
+from tests.support.models import METHODS
 
 ROW = (0, 7, 9, 2)
 LONGER = (0, 8, 11, 12, 13, 2)
@@ -132,6 +134,35 @@ async def test_bytes_follow_what_is_installed(bert: Backbone, checkpoint_of: Mak
     executor.remove(1)
 
     assert (prepared.spec.size_bytes, 0) == (installed, executor.adapter_bytes)
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        *((method, {}) for method in METHODS),
+        ("lora", {"target_modules": ["query", "word_embeddings"]}),
+        ("lora", {"target_modules": ["query"], "modules_to_save": ["classifier", "LayerNorm"]}),
+    ],
+)
+async def test_bytes_are_those_of_the_tensors_that_an_adapter_brings(
+    method: str, fields: dict[str, Any], bert: Backbone, checkpoint_of: MakeCheckpoint
+) -> None:
+    """Its module tree's beyond the base, with what no checkpoint holds (OFT's indices, AdaLoRA's ranks); its head's."""
+    executor = SwitchExecutor(bert)
+
+    executor.install(1, AdapterPreparer(bert, None).prepare(checkpoint_of(method=method, **fields)))
+
+    resident = executor._slots[1]
+    assert resident.tree is not None
+    assert resident.head is not None
+    base = {tensor.data_ptr() for tensor in bert.tensors()}
+    held = [
+        tensor
+        for module in (resident.tree.module, resident.head._model)
+        for tensor in (*module.parameters(), *module.buffers())
+        if tensor.data_ptr() not in base
+    ]
+    assert executor.adapter_bytes == sum(tensor.nbytes for tensor in held)
 
 
 async def test_question_answering_sees_no_token_types(bert: Backbone, checkpoint_of: MakeCheckpoint) -> None:

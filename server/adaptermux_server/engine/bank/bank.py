@@ -70,7 +70,8 @@ class Bank:
         with self._cell.computing(planned):
             return self._tree(**batch.inputs), planned.kernel
 
-    def forget(self, content: BankContent) -> None:
-        """Free an adapter: whoever still reads it gets NaN."""
+    def forget(self, content: BankContent, *, poison: bool = True) -> None:
+        """Free an adapter: whoever still reads it gets NaN. `poison` False: its tensors are kept for later."""
         self._workspace.forget(content)
-        content.poison()
+        if poison:
+            content.poison()

@@ -96,15 +96,7 @@ def _blocks(group: Sequence[Segment], workspace: Workspace, costs: KernelCosts) 
     if workspace.has_room(layout, num_rows) and costs.prefer_gathering(layout, num_rows, len(group)):
         rows = [segment.content for segment in group for _ in range(segment.num_rows)]
         return [Block(group[0].start, group[-1].stop, workspace.gather(rows), is_gathered=True)]
-    return [Block(segment.start, segment.stop, _views(segment.content, workspace, costs)) for segment in group]
-
-
-def _views(content: BankContent, workspace: Workspace, costs: KernelCosts) -> Views:
-    """One adapter's weights, by whichever way is quicker."""
-    layout = content.layout
-    if workspace.has_room(layout, 1) and costs.prefer_copying(layout):
-        return workspace.copy(content)
-    return layout.views(content.flat)
+    return [Block(segment.start, segment.stop, segment.content.views) for segment in group]
 
 
 def _kernel(num_segments: int, blocks: Sequence[Block]) -> Kernel:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from adaptermux_server.engine.bank.layout import Layout, Layouts, SiteWeights
+from adaptermux_server.engine.bank.layout import Layout, Layouts, SiteWeights, Views
 from adaptermux_server.engine.bank.sites import Site
 from adaptermux_server.engine.forms import Form, LowRank, Scaled
 from adaptermux_server.engine.peft_layers import ROOT, Layers
@@ -31,6 +31,8 @@ class BankContent:
     layout: Layout
     flat: torch.Tensor
     """[layout.size], in `DTYPE`."""
+    views: Views
+    """Of `flat`. Kept, since making them takes as long as a fair part of a short forward; about 1 kB for each site."""
     tables: Mapping[int, Table]
     """By the site's index."""
 
@@ -38,6 +40,14 @@ class BankContent:
     def num_bytes(self) -> int:
         """Memory of its tensors."""
         return sum(tensor.nbytes for tensor in self._tensors())
+
+    def to(self, device: torch.device) -> "BankContent":
+        """The content on a device: itself, if it is there already."""
+        if self.flat.device == device:
+            return self
+        flat = self.flat.to(device)
+        tables = {index: Table(table.a.to(device), table.b.to(device)) for index, table in self.tables.items()}
+        return BankContent(self.layout, flat, self.layout.views(flat), tables)
 
     def poison(self) -> None:
         """Make whoever still reads it answer NaN, rather than with an adapter that is gone."""
@@ -61,7 +71,7 @@ def make_content(sites: Sequence[Site], layouts: Layouts, layers: Layers) -> Ban
     forms = layers.forms or {}
     tensors = _Tensors(layers)
     blank = make_blank(layouts, forms, sites[0].weight.device)
-    for site, weights in zip(sites, blank.layout.views(blank.flat), strict=True):
+    for site, weights in zip(sites, blank.views, strict=True):
         if weights is not None:
             _fill(weights, site, forms[site.name], tensors)
     tables = {site.index: _table(forms[site.name], site, tensors) for site in sites if _is_table(site, forms)}
@@ -72,7 +82,8 @@ def make_content(sites: Sequence[Site], layouts: Layouts, layers: Layers) -> Ban
 def make_blank(layouts: Layouts, forms: Mapping[str, Form], device: torch.device) -> BankContent:
     """Content without embeddings that changes nothing, to be filled."""
     layout = layouts.lay_out(forms)
-    return BankContent(layout, torch.zeros(layout.size, dtype=DTYPE, device=device), {})
+    flat = torch.zeros(layout.size, dtype=DTYPE, device=device)
+    return BankContent(layout, flat, layout.views(flat), {})
 
 
 class _Tensors:

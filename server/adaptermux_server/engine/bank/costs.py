@@ -22,10 +22,6 @@ class KernelCosts:
     copied_float: float
     """Gathering a float."""
 
-    def prefer_copying(self, layout: Layout) -> bool:
-        """Whether copying an adapter costs less than making views of it, which take about a call for each site."""
-        return layout.size * self.copied_float < layout.num_adapted * self.call
-
     def prefer_gathering(self, layout: Layout, num_rows: int, num_segments: int) -> bool:
         """Whether copying the weights of each row costs less than computing segment by segment.
 

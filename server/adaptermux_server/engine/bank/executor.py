@@ -25,6 +25,8 @@ class _Resident:
     content: BankContent | None = None
     head: HeadShell | None = None
     unseen_columns: frozenset[str] = frozenset()
+    prepared: PreparedAdapter | None = None
+    """What it was made of, on the device."""
 
 
 class BankExecutor:
@@ -46,13 +48,22 @@ class BankExecutor:
     def install(self, slot: int, prepared: PreparedAdapter) -> None:
         """Put an adapter into a free slot: a few references, whatever its size and however many there are."""
         self._slots.check_free(slot)
-        content = prepared.content
+        here = prepared.to(self._backbone.device)
+        content = here.content
         if not (content is None or isinstance(content, BankContent)):
             raise TypeError("the adapter wasn't prepared for the bank")
-        self._slots.put(slot, _Resident(content, prepared.head, prepared.unseen_columns), prepared.spec.size_bytes)
+        self._slots.put(slot, _Resident(content, here.head, here.unseen_columns, here), here.spec.size_bytes)
+
+    def evict(self, slot: int) -> PreparedAdapter | None:
+        """Free a slot; gives back the adapter in host memory, where on a CPU it was all the time."""
+        resident = self._slots.take(slot)
+        kept = resident.prepared.to(torch.device("cpu")) if resident.prepared else None
+        if resident.content is not None:
+            self._bank.forget(resident.content, poison=kept is not resident.prepared)
+        return kept
 
     def remove(self, slot: int) -> None:
-        """Free a slot and its memory."""
+        """Free a slot and its memory for good."""
         resident = self._slots.take(slot)
         if resident.content is not None:
             self._bank.forget(resident.content)

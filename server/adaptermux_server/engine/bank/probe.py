@@ -28,6 +28,8 @@ def bank_holds(bank: Bank, backbone: Backbone) -> bool:
     rows = probe_rows(backbone, len(whose))
     together = _hidden(bank, backbone, rows, whose)
     alone = [_hooked(bank, backbone, row, content) for row, content in zip(rows, whose, strict=True)]
+    for content in contents:
+        bank.forget(content)
     return all(close(one[: len(other)], other) for one, other in zip(together, alone, strict=True))
 
 
@@ -40,7 +42,7 @@ def _made_up(bank: Bank, seed: int) -> BankContent:
 
 def _hooked(bank: Bank, backbone: Backbone, row: Columns, content: BankContent | None) -> torch.Tensor:
     """[tokens, hidden], computed by the base and a hook on each site."""
-    views = content.layout.views(content.flat) if content else ()
+    views = content.views if content else ()
     hooks = [
         site.module.register_forward_hook(_adding(weights))
         for site, weights in zip(bank.sites, views, strict=False)

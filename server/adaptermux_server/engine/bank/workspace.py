@@ -15,8 +15,7 @@ _MAX_CACHED_VIEWS = 256
 @dataclass(frozen=True, slots=True)
 class _Place:
     layout: Layout
-    axes: tuple[int, ...]
-    """Before those of an adapter's own weights: the number of rows, or nothing."""
+    num_rows: int
     offset: int
 
 
@@ -51,22 +50,16 @@ class Workspace:
 
     def gather(self, contents: Sequence[BankContent]) -> Views:
         """Copy the weights of each row, [rows, …] in each view. All must have one layout, and `has_room`."""
-        return self._copy(contents, _Place(contents[0].layout, (len(contents),), self._used))
-
-    def copy(self, content: BankContent) -> Views:
-        """Copy one adapter's weights, so that the views of an earlier batch serve again. It must have room."""
-        return self._copy((content,), _Place(content.layout, (), self._used))
-
-    def _copy(self, contents: Sequence[BankContent], place: _Place) -> Views:
-        start, stop = self._used, self._used + place.layout.size * len(contents)
+        layout, start = contents[0].layout, self._used
+        stop = start + layout.size * len(contents)
         self._reserve(stop)
-        rows = self._flat[start:stop].view(*place.axes, place.layout.size)
+        rows = self._flat[start:stop].view(len(contents), layout.size)
         if self._held.get(start) != tuple(contents):
             self._forget(start, stop)
-            torch.stack([content.flat for content in contents], out=rows.view(len(contents), place.layout.size))
+            torch.stack([content.flat for content in contents], out=rows)
             self._held[start] = tuple(contents)
         self._used = stop
-        return self._views_of(place, rows)
+        return self._views_of(_Place(layout, len(contents), start), rows)
 
     def forget(self, content: BankContent) -> None:
         """Let go of an adapter that is about to be freed."""

@@ -54,6 +54,10 @@ class SwitchExecutor:
         tree = self._forest.install(slot, content) if content else None
         self._slots.put(slot, _Resident(tree, prepared.head, prepared.unseen_columns), prepared.spec.size_bytes)
 
+    def evict(self, slot: int) -> None:
+        """Free a slot. PEFT has made modules of its own of the adapter: it must be prepared anew."""
+        self.remove(slot)
+
     def remove(self, slot: int) -> None:
         """Free a slot; what its tree holds besides is untouched."""
         resident = self._slots.take(slot)
