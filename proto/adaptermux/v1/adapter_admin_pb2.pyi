@@ -8,6 +8,7 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.duration_pb2
+import google.protobuf.field_mask_pb2
 import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
@@ -93,11 +94,59 @@ its own, and may cost a traversal first.
 """
 global___Executor = Executor
 
+class _Tier:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _TierEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Tier.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    TIER_UNSPECIFIED: _Tier.ValueType  # 0
+    """Not known: the adapter is LOADING or FAILED, and no earlier revision serves."""
+    TIER_DEVICE: _Tier.ValueType  # 1
+    """In the engine: requests are computed at once."""
+    TIER_HOST: _Tier.ValueType  # 2
+    """In host memory, ready to be put into the engine: about a millisecond."""
+    TIER_DISK: _Tier.ValueType  # 3
+    """In the store only: its files must be read and checked first, some ten milliseconds. The first request waits for it;
+    those for other adapters don't.
+    """
+
+class Tier(_Tier, metaclass=_TierEnumTypeWrapper):
+    """Where the tensors of an adapter are. The server moves them: those that were used last are the nearest."""
+
+TIER_UNSPECIFIED: Tier.ValueType  # 0
+"""Not known: the adapter is LOADING or FAILED, and no earlier revision serves."""
+TIER_DEVICE: Tier.ValueType  # 1
+"""In the engine: requests are computed at once."""
+TIER_HOST: Tier.ValueType  # 2
+"""In host memory, ready to be put into the engine: about a millisecond."""
+TIER_DISK: Tier.ValueType  # 3
+"""In the store only: its files must be read and checked first, some ten milliseconds. The first request waits for it;
+those for other adapters don't.
+"""
+global___Tier = Tier
+
 @typing.final
 class Adapter(google.protobuf.message.Message):
     """An adapter as the server knows it."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class MetadataEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
     ID_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
@@ -118,6 +167,10 @@ class Adapter(google.protobuf.message.Message):
     NUM_IN_FLIGHT_FIELD_NUMBER: builtins.int
     ERROR_FIELD_NUMBER: builtins.int
     EXECUTOR_FIELD_NUMBER: builtins.int
+    PINNED_FIELD_NUMBER: builtins.int
+    METADATA_FIELD_NUMBER: builtins.int
+    TIER_FIELD_NUMBER: builtins.int
+    EARLIER_REVISIONS_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The id that requests name."""
     revision: builtins.str
@@ -139,13 +192,17 @@ class Adapter(google.protobuf.message.Message):
     weight: builtins.float
     """Share of compute that it gets under contention, relative to other adapters."""
     uri: builtins.str
-    """Where it was loaded from, as given at load."""
+    """Where it was loaded from, as given at load. Empty: it was loaded by its revision."""
     num_rows_answered: builtins.int
     """Rows (one input for one adapter) answered since it was loaded."""
     num_in_flight: builtins.int
     """Requests in flight now."""
     executor: global___Executor.ValueType
     """What computes its rows; chosen at load, from its files and the server's settings."""
+    pinned: builtins.bool
+    """Whether it stays in the engine, come what may, and is there before the server says that it is ready."""
+    tier: global___Tier.ValueType
+    """Where its tensors are."""
     @property
     def target_modules(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The base's modules that it changes, by name, sorted."""
@@ -170,6 +227,14 @@ class Adapter(google.protobuf.message.Message):
     def error(self) -> google.rpc.status_pb2.Status:
         """Why the last load failed. Beside READY: an earlier revision still serves."""
 
+    @property
+    def metadata(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """The operator's own notes, to filter by. (`labels` are those of its head.)"""
+
+    @property
+    def earlier_revisions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What served under this id before, newest first, at most 10: each can still be named (`id@revision`), or loaded."""
+
     def __init__(
         self,
         *,
@@ -192,17 +257,135 @@ class Adapter(google.protobuf.message.Message):
         num_in_flight: builtins.int = ...,
         error: google.rpc.status_pb2.Status | None = ...,
         executor: global___Executor.ValueType = ...,
+        pinned: builtins.bool = ...,
+        metadata: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        tier: global___Tier.ValueType = ...,
+        earlier_revisions: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["error", b"error", "last_used_time", b"last_used_time", "load_time", b"load_time", "max_wait", b"max_wait"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["error", b"error", "executor", b"executor", "id", b"id", "labels", b"labels", "last_used_time", b"last_used_time", "load_time", b"load_time", "max_wait", b"max_wait", "num_in_flight", b"num_in_flight", "num_rows_answered", b"num_rows_answered", "peft_type", b"peft_type", "problem_type", b"problem_type", "rank", b"rank", "revision", b"revision", "size_bytes", b"size_bytes", "state", b"state", "target_modules", b"target_modules", "task", b"task", "uri", b"uri", "weight", b"weight"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["earlier_revisions", b"earlier_revisions", "error", b"error", "executor", b"executor", "id", b"id", "labels", b"labels", "last_used_time", b"last_used_time", "load_time", b"load_time", "max_wait", b"max_wait", "metadata", b"metadata", "num_in_flight", b"num_in_flight", "num_rows_answered", b"num_rows_answered", "peft_type", b"peft_type", "pinned", b"pinned", "problem_type", b"problem_type", "rank", b"rank", "revision", b"revision", "size_bytes", b"size_bytes", "state", b"state", "target_modules", b"target_modules", "task", b"task", "tier", b"tier", "uri", b"uri", "weight", b"weight"]) -> None: ...
 
 global___Adapter = Adapter
+
+@typing.final
+class UploadAdapterRequest(google.protobuf.message.Message):
+    """Request of `UploadAdapter`: the metadata once, then chunks."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    METADATA_FIELD_NUMBER: builtins.int
+    CHUNK_FIELD_NUMBER: builtins.int
+    chunk: builtins.bytes
+    """The next bytes of the files; 1 byte to 1 MiB."""
+    @property
+    def metadata(self) -> global___UploadMetadata:
+        """The first message, and only that."""
+
+    def __init__(
+        self,
+        *,
+        metadata: global___UploadMetadata | None = ...,
+        chunk: builtins.bytes = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["chunk", b"chunk", "content", b"content", "metadata", b"metadata"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["chunk", b"chunk", "content", b"content", "metadata", b"metadata"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["metadata", "chunk"] | None: ...
+
+global___UploadAdapterRequest = UploadAdapterRequest
+
+@typing.final
+class UploadMetadata(google.protobuf.message.Message):
+    """What will come."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FILES_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    revision: builtins.str
+    """The revision that the content must have. Empty: any."""
+    @property
+    def files(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___UploadFile]:
+        """Required: `adapter_config.json` and `adapter_model.safetensors`, and perhaps `config.json`; sorted by name."""
+
+    def __init__(
+        self,
+        *,
+        files: collections.abc.Iterable[global___UploadFile] | None = ...,
+        revision: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["files", b"files", "revision", b"revision"]) -> None: ...
+
+global___UploadMetadata = UploadMetadata
+
+@typing.final
+class UploadFile(google.protobuf.message.Message):
+    """One file of an upload."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    SIZE_BYTES_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Required."""
+    size_bytes: builtins.int
+    """Required: its length in bytes."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        size_bytes: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "size_bytes", b"size_bytes"]) -> None: ...
+
+global___UploadFile = UploadFile
+
+@typing.final
+class UploadAdapterResponse(google.protobuf.message.Message):
+    """Response of `UploadAdapter`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: builtins.int
+    SIZE_BYTES_FIELD_NUMBER: builtins.int
+    ALREADY_STORED_FIELD_NUMBER: builtins.int
+    revision: builtins.str
+    """What `LoadAdapter` takes: 64 lower-case hex digits. How it is made: docs/revisions.md."""
+    size_bytes: builtins.int
+    """Of all files."""
+    already_stored: builtins.bool
+    """Whether the store had this content before."""
+    def __init__(
+        self,
+        *,
+        revision: builtins.str = ...,
+        size_bytes: builtins.int = ...,
+        already_stored: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["already_stored", b"already_stored", "revision", b"revision", "size_bytes", b"size_bytes"]) -> None: ...
+
+global___UploadAdapterResponse = UploadAdapterResponse
 
 @typing.final
 class LoadAdapterRequest(google.protobuf.message.Message):
     """Request of `LoadAdapter`."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    @typing.final
+    class MetadataEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
     ADAPTER_ID_FIELD_NUMBER: builtins.int
     URI_FIELD_NUMBER: builtins.int
@@ -212,12 +395,15 @@ class LoadAdapterRequest(google.protobuf.message.Message):
     MAX_WAIT_FIELD_NUMBER: builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: builtins.int
     RETURN_IMMEDIATELY_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    PINNED_FIELD_NUMBER: builtins.int
+    METADATA_FIELD_NUMBER: builtins.int
     adapter_id: builtins.str
     """Required. See the service comment for the form."""
     uri: builtins.str
-    """Required. A folder of the server's machine that holds `adapter_config.json` and `adapter_model.safetensors` (and
-    `config.json` with `id2label` and `problem_type`, if any): an absolute path or a `file://` URI, under one of the
-    roots that the operator allowed.
+    """A folder that holds `adapter_config.json` and `adapter_model.safetensors` (and `config.json` with `id2label` and
+    `problem_type`, if any). An absolute path or a `file://` URI of the server's machine, or a URI of another scheme
+    such as `s3://bucket/folder`; under one of the roots that the operator allowed. Either this or `revision`.
     """
     problem_type: adaptermux.v1.types_pb2.ProblemType.ValueType
     """For sequence classification. Unspecified: see ProblemType."""
@@ -229,6 +415,12 @@ class LoadAdapterRequest(google.protobuf.message.Message):
     """Whether to return at once: in state LOADING, or READY with the earlier revision while that still serves. Poll
     `GetAdapter` until the state isn't LOADING, and compare `revision` and `error`.
     """
+    revision: builtins.str
+    """A content of the store, by its whole revision: one that was uploaded, or that an adapter has or had. Either this or
+    `uri`.
+    """
+    pinned: builtins.bool
+    """See `Adapter.pinned`."""
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Names of the labels in the order of the logits. Empty: `id2label` of the adapter's `config.json`, else LABEL_0…
@@ -238,6 +430,12 @@ class LoadAdapterRequest(google.protobuf.message.Message):
     @property
     def max_wait(self) -> google.protobuf.duration_pb2.Duration:
         """Above 0, at most an hour. Absent: the server's default."""
+
+    @property
+    def metadata(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
+        """See `Adapter.metadata`: at most 64 entries; keys of 1 to 63 of the characters a-z 0-9 . _ / -, values of at most 256
+        characters.
+        """
 
     def __init__(
         self,
@@ -250,9 +448,12 @@ class LoadAdapterRequest(google.protobuf.message.Message):
         max_wait: google.protobuf.duration_pb2.Duration | None = ...,
         validate_only: builtins.bool = ...,
         return_immediately: builtins.bool = ...,
+        revision: builtins.str = ...,
+        pinned: builtins.bool = ...,
+        metadata: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["max_wait", b"max_wait"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["adapter_id", b"adapter_id", "labels", b"labels", "max_wait", b"max_wait", "problem_type", b"problem_type", "return_immediately", b"return_immediately", "uri", b"uri", "validate_only", b"validate_only", "weight", b"weight"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["adapter_id", b"adapter_id", "labels", b"labels", "max_wait", b"max_wait", "metadata", b"metadata", "pinned", b"pinned", "problem_type", b"problem_type", "return_immediately", b"return_immediately", "revision", b"revision", "uri", b"uri", "validate_only", b"validate_only", "weight", b"weight"]) -> None: ...
 
 global___LoadAdapterRequest = LoadAdapterRequest
 
@@ -328,6 +529,106 @@ class UnloadAdapterResponse(google.protobuf.message.Message):
 global___UnloadAdapterResponse = UnloadAdapterResponse
 
 @typing.final
+class DeleteAdapterRequest(google.protobuf.message.Message):
+    """Request of `DeleteAdapter`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ADAPTER_ID_FIELD_NUMBER: builtins.int
+    DRAIN_TIMEOUT_FIELD_NUMBER: builtins.int
+    FORCE_FIELD_NUMBER: builtins.int
+    adapter_id: builtins.str
+    """Required."""
+    force: builtins.bool
+    """See `UnloadAdapterRequest`."""
+    @property
+    def drain_timeout(self) -> google.protobuf.duration_pb2.Duration:
+        """See `UnloadAdapterRequest`."""
+
+    def __init__(
+        self,
+        *,
+        adapter_id: builtins.str = ...,
+        drain_timeout: google.protobuf.duration_pb2.Duration | None = ...,
+        force: builtins.bool = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["drain_timeout", b"drain_timeout"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["adapter_id", b"adapter_id", "drain_timeout", b"drain_timeout", "force", b"force"]) -> None: ...
+
+global___DeleteAdapterRequest = DeleteAdapterRequest
+
+@typing.final
+class DeleteAdapterResponse(google.protobuf.message.Message):
+    """Response of `DeleteAdapter`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ADAPTER_FIELD_NUMBER: builtins.int
+    @property
+    def adapter(self) -> global___Adapter:
+        """The adapter as it was, in state UNLOADED."""
+
+    def __init__(
+        self,
+        *,
+        adapter: global___Adapter | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["adapter", b"adapter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["adapter", b"adapter"]) -> None: ...
+
+global___DeleteAdapterResponse = DeleteAdapterResponse
+
+@typing.final
+class UpdateAdapterRequest(google.protobuf.message.Message):
+    """Request of `UpdateAdapter`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ADAPTER_FIELD_NUMBER: builtins.int
+    UPDATE_MASK_FIELD_NUMBER: builtins.int
+    @property
+    def adapter(self) -> global___Adapter:
+        """Required: `id`, and the new values of what `update_mask` names."""
+
+    @property
+    def update_mask(self) -> google.protobuf.field_mask_pb2.FieldMask:
+        """Paths of `weight`, `max_wait`, `pinned` and `metadata` (as a whole), or `*` for all four. Empty: those of them that
+        are set in `adapter`. A path whose value isn't set goes back to the default.
+        """
+
+    def __init__(
+        self,
+        *,
+        adapter: global___Adapter | None = ...,
+        update_mask: google.protobuf.field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["adapter", b"adapter", "update_mask", b"update_mask"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["adapter", b"adapter", "update_mask", b"update_mask"]) -> None: ...
+
+global___UpdateAdapterRequest = UpdateAdapterRequest
+
+@typing.final
+class UpdateAdapterResponse(google.protobuf.message.Message):
+    """Response of `UpdateAdapter`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ADAPTER_FIELD_NUMBER: builtins.int
+    @property
+    def adapter(self) -> global___Adapter:
+        """The adapter after the change."""
+
+    def __init__(
+        self,
+        *,
+        adapter: global___Adapter | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["adapter", b"adapter"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["adapter", b"adapter"]) -> None: ...
+
+global___UpdateAdapterResponse = UpdateAdapterResponse
+
+@typing.final
 class GetAdapterRequest(google.protobuf.message.Message):
     """Request of `GetAdapter`."""
 
@@ -375,20 +676,26 @@ class ListAdaptersRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
     page_size: builtins.int
     """At most this many. 0: 100. Above 1,000: 1,000. Negative: INVALID_ARGUMENT."""
     page_token: builtins.str
     """`next_page_token` of the page before. Empty: the first page. Any other text: INVALID_ARGUMENT."""
     state: global___AdapterState.ValueType
     """Only adapters in this state. Unspecified: all. Must be the same on every page."""
+    filter: builtins.str
+    """Only adapters that it fits (a subset of https://google.aip.dev/160), for example
+    `state = READY AND metadata.team = search AND NOT pinned = true`. See docs/filters.md. Must be the same on every page.
+    """
     def __init__(
         self,
         *,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
         state: global___AdapterState.ValueType = ...,
+        filter: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["page_size", b"page_size", "page_token", b"page_token", "state", b"state"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token", "state", b"state"]) -> None: ...
 
 global___ListAdaptersRequest = ListAdaptersRequest
 
@@ -415,6 +722,286 @@ class ListAdaptersResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["adapters", b"adapters", "next_page_token", b"next_page_token"]) -> None: ...
 
 global___ListAdaptersResponse = ListAdaptersResponse
+
+@typing.final
+class Alias(google.protobuf.message.Message):
+    """A name that requests may use in the place of an adapter's id."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    TARGETS_FIELD_NUMBER: builtins.int
+    UPDATE_TIME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Required. Of the form of an adapter's id, and no adapter's."""
+    @property
+    def targets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AliasTarget]:
+        """Required: 1 to 16, all different. With more than one, each request goes to one of them by weight: to the same one for
+        equal values of the request metadata `x-request-key`, and to any where the request has none.
+        """
+
+    @property
+    def update_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was set."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        targets: collections.abc.Iterable[global___AliasTarget] | None = ...,
+        update_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["update_time", b"update_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "targets", b"targets", "update_time", b"update_time"]) -> None: ...
+
+global___Alias = Alias
+
+@typing.final
+class AliasTarget(google.protobuf.message.Message):
+    """What an alias points at."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ADAPTER_FIELD_NUMBER: builtins.int
+    WEIGHT_FIELD_NUMBER: builtins.int
+    adapter: builtins.str
+    """Required: an adapter's id, which stands for the revision that serves at the time of each request; or `id@` and 8 to
+    64 digits of a revision that serves now, or served before, under the id.
+    """
+    weight: builtins.int
+    """Its share of requests, relative to the other targets; 1 to 1,000,000. 0: 1."""
+    def __init__(
+        self,
+        *,
+        adapter: builtins.str = ...,
+        weight: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["adapter", b"adapter", "weight", b"weight"]) -> None: ...
+
+global___AliasTarget = AliasTarget
+
+@typing.final
+class SetAliasRequest(google.protobuf.message.Message):
+    """Request of `SetAlias`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: builtins.int
+    @property
+    def alias(self) -> global___Alias:
+        """Required: name and targets."""
+
+    def __init__(
+        self,
+        *,
+        alias: global___Alias | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["alias", b"alias"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["alias", b"alias"]) -> None: ...
+
+global___SetAliasRequest = SetAliasRequest
+
+@typing.final
+class SetAliasResponse(google.protobuf.message.Message):
+    """Response of `SetAlias`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: builtins.int
+    @property
+    def alias(self) -> global___Alias:
+        """The alias as it is now; revisions are whole."""
+
+    def __init__(
+        self,
+        *,
+        alias: global___Alias | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["alias", b"alias"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["alias", b"alias"]) -> None: ...
+
+global___SetAliasResponse = SetAliasResponse
+
+@typing.final
+class DeleteAliasRequest(google.protobuf.message.Message):
+    """Request of `DeleteAlias`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Required."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name"]) -> None: ...
+
+global___DeleteAliasRequest = DeleteAliasRequest
+
+@typing.final
+class DeleteAliasResponse(google.protobuf.message.Message):
+    """Response of `DeleteAlias`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: builtins.int
+    @property
+    def alias(self) -> global___Alias:
+        """The alias as it was."""
+
+    def __init__(
+        self,
+        *,
+        alias: global___Alias | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["alias", b"alias"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["alias", b"alias"]) -> None: ...
+
+global___DeleteAliasResponse = DeleteAliasResponse
+
+@typing.final
+class ListAliasesRequest(google.protobuf.message.Message):
+    """Request of `ListAliases`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    page_size: builtins.int
+    """At most this many. 0: 100. Above 1,000: 1,000. Negative: INVALID_ARGUMENT."""
+    page_token: builtins.str
+    """`next_page_token` of the page before. Empty: the first page. Any other text: INVALID_ARGUMENT."""
+    def __init__(
+        self,
+        *,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["page_size", b"page_size", "page_token", b"page_token"]) -> None: ...
+
+global___ListAliasesRequest = ListAliasesRequest
+
+@typing.final
+class ListAliasesResponse(google.protobuf.message.Message):
+    """Response of `ListAliases`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ALIASES_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Empty: this was the last page."""
+    @property
+    def aliases(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Alias]:
+        """Sorted by name."""
+
+    def __init__(
+        self,
+        *,
+        aliases: collections.abc.Iterable[global___Alias] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["aliases", b"aliases", "next_page_token", b"next_page_token"]) -> None: ...
+
+global___ListAliasesResponse = ListAliasesResponse
+
+@typing.final
+class WatchAdaptersRequest(google.protobuf.message.Message):
+    """Request of `WatchAdapters`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RESUME_TOKEN_FIELD_NUMBER: builtins.int
+    resume_token: builtins.str
+    """`resume_token` of the last event that was seen. Empty: from the start. A text that no server gave: INVALID_ARGUMENT."""
+    def __init__(
+        self,
+        *,
+        resume_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["resume_token", b"resume_token"]) -> None: ...
+
+global___WatchAdaptersRequest = WatchAdaptersRequest
+
+@typing.final
+class WatchAdaptersResponse(google.protobuf.message.Message):
+    """One event of `WatchAdapters`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SNAPSHOT_BEGIN_FIELD_NUMBER: builtins.int
+    SNAPSHOT_END_FIELD_NUMBER: builtins.int
+    ADAPTER_FIELD_NUMBER: builtins.int
+    REMOVED_ADAPTER_ID_FIELD_NUMBER: builtins.int
+    ALIAS_FIELD_NUMBER: builtins.int
+    REMOVED_ALIAS_NAME_FIELD_NUMBER: builtins.int
+    RESUME_TOKEN_FIELD_NUMBER: builtins.int
+    removed_adapter_id: builtins.str
+    """The id of an adapter that is gone."""
+    removed_alias_name: builtins.str
+    """The name of an alias that is gone."""
+    resume_token: builtins.str
+    """To resume after this event. Empty from `snapshot_begin` until `snapshot_end`."""
+    @property
+    def snapshot_begin(self) -> global___SnapshotBegin:
+        """What was known is void; all adapters and aliases that there are follow."""
+
+    @property
+    def snapshot_end(self) -> global___SnapshotEnd:
+        """That was all; changes follow."""
+
+    @property
+    def adapter(self) -> global___Adapter:
+        """An adapter came or changed: its state, revision, options or error. (Not told: counters, times of use, and moves
+        between tiers.)
+        """
+
+    @property
+    def alias(self) -> global___Alias:
+        """An alias came or changed."""
+
+    def __init__(
+        self,
+        *,
+        snapshot_begin: global___SnapshotBegin | None = ...,
+        snapshot_end: global___SnapshotEnd | None = ...,
+        adapter: global___Adapter | None = ...,
+        removed_adapter_id: builtins.str = ...,
+        alias: global___Alias | None = ...,
+        removed_alias_name: builtins.str = ...,
+        resume_token: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["adapter", b"adapter", "alias", b"alias", "event", b"event", "removed_adapter_id", b"removed_adapter_id", "removed_alias_name", b"removed_alias_name", "snapshot_begin", b"snapshot_begin", "snapshot_end", b"snapshot_end"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["adapter", b"adapter", "alias", b"alias", "event", b"event", "removed_adapter_id", b"removed_adapter_id", "removed_alias_name", b"removed_alias_name", "resume_token", b"resume_token", "snapshot_begin", b"snapshot_begin", "snapshot_end", b"snapshot_end"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["event", b"event"]) -> typing.Literal["snapshot_begin", "snapshot_end", "adapter", "removed_adapter_id", "alias", "removed_alias_name"] | None: ...
+
+global___WatchAdaptersResponse = WatchAdaptersResponse
+
+@typing.final
+class SnapshotBegin(google.protobuf.message.Message):
+    """See `WatchAdaptersResponse`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___SnapshotBegin = SnapshotBegin
+
+@typing.final
+class SnapshotEnd(google.protobuf.message.Message):
+    """See `WatchAdaptersResponse`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___SnapshotEnd = SnapshotEnd
 
 @typing.final
 class GetServerStatusRequest(google.protobuf.message.Message):
@@ -537,22 +1124,72 @@ class MemoryStatus(google.protobuf.message.Message):
     BASE_BYTES_FIELD_NUMBER: builtins.int
     ADAPTER_BYTES_FIELD_NUMBER: builtins.int
     RESIDENT_BYTES_FIELD_NUMBER: builtins.int
+    HOST_ADAPTER_BYTES_FIELD_NUMBER: builtins.int
+    STORE_BYTES_FIELD_NUMBER: builtins.int
+    ADAPTER_BYTES_LIMIT_FIELD_NUMBER: builtins.int
+    HOST_ADAPTER_BYTES_LIMIT_FIELD_NUMBER: builtins.int
     base_bytes: builtins.int
     """The base model's tensors."""
     adapter_bytes: builtins.int
-    """All loaded adapters' tensors."""
+    """Tensors of the adapters in the engine."""
     resident_bytes: builtins.int
     """Resident set of the server's process."""
+    host_adapter_bytes: builtins.int
+    """Tensors of the adapters that are in host memory and not in the engine."""
+    store_bytes: builtins.int
+    """Files of all contents in the store."""
+    adapter_bytes_limit: builtins.int
+    """The most that `adapter_bytes` may be. 0: no bound."""
+    host_adapter_bytes_limit: builtins.int
+    """The most that `host_adapter_bytes` may be. 0: no bound."""
     def __init__(
         self,
         *,
         base_bytes: builtins.int = ...,
         adapter_bytes: builtins.int = ...,
         resident_bytes: builtins.int = ...,
+        host_adapter_bytes: builtins.int = ...,
+        store_bytes: builtins.int = ...,
+        adapter_bytes_limit: builtins.int = ...,
+        host_adapter_bytes_limit: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["adapter_bytes", b"adapter_bytes", "base_bytes", b"base_bytes", "resident_bytes", b"resident_bytes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["adapter_bytes", b"adapter_bytes", "adapter_bytes_limit", b"adapter_bytes_limit", "base_bytes", b"base_bytes", "host_adapter_bytes", b"host_adapter_bytes", "host_adapter_bytes_limit", b"host_adapter_bytes_limit", "resident_bytes", b"resident_bytes", "store_bytes", b"store_bytes"]) -> None: ...
 
 global___MemoryStatus = MemoryStatus
+
+@typing.final
+class TierCounts(google.protobuf.message.Message):
+    """Where requests found their adapters, since the start."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    HITS_FIELD_NUMBER: builtins.int
+    HOST_MISSES_FIELD_NUMBER: builtins.int
+    DISK_MISSES_FIELD_NUMBER: builtins.int
+    EVICTIONS_FIELD_NUMBER: builtins.int
+    PREFETCHES_FIELD_NUMBER: builtins.int
+    hits: builtins.int
+    """In the engine."""
+    host_misses: builtins.int
+    """In host memory: they were put into the engine first."""
+    disk_misses: builtins.int
+    """In the store only: their files were read first."""
+    evictions: builtins.int
+    """Adapters moved out of the engine to make room."""
+    prefetches: builtins.int
+    """Adapters brought into the engine before a request asked for them."""
+    def __init__(
+        self,
+        *,
+        hits: builtins.int = ...,
+        host_misses: builtins.int = ...,
+        disk_misses: builtins.int = ...,
+        evictions: builtins.int = ...,
+        prefetches: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["disk_misses", b"disk_misses", "evictions", b"evictions", "hits", b"hits", "host_misses", b"host_misses", "prefetches", b"prefetches"]) -> None: ...
+
+global___TierCounts = TierCounts
 
 @typing.final
 class GetServerStatusResponse(google.protobuf.message.Message):
@@ -608,6 +1245,22 @@ class GetServerStatusResponse(google.protobuf.message.Message):
         ) -> None: ...
         def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
 
+    @typing.final
+    class AdaptersByTierEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.int
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.int = ...,
+        ) -> None: ...
+        def ClearField(self, field_name: typing.Literal["key", b"key", "value", b"value"]) -> None: ...
+
     VERSION_FIELD_NUMBER: builtins.int
     START_TIME_FIELD_NUMBER: builtins.int
     ADAPTERS_BY_STATE_FIELD_NUMBER: builtins.int
@@ -623,6 +1276,8 @@ class GetServerStatusResponse(google.protobuf.message.Message):
     LIBRARY_VERSIONS_FIELD_NUMBER: builtins.int
     MEAN_BATCH_ADAPTERS_FIELD_NUMBER: builtins.int
     FORWARDS_BY_KERNEL_FIELD_NUMBER: builtins.int
+    ADAPTERS_BY_TIER_FIELD_NUMBER: builtins.int
+    TIER_COUNTS_FIELD_NUMBER: builtins.int
     version: builtins.str
     """Version of AdapterMux."""
     num_rows_queued: builtins.int
@@ -673,6 +1328,14 @@ class GetServerStatusResponse(google.protobuf.message.Message):
         products), "switch" (by a PEFT module tree). What was never used is absent; there may be more keys in future.
         """
 
+    @property
+    def adapters_by_tier(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.int]:
+        """READY adapters by where they are: keys are the names of Tier values without their prefix, for example "DEVICE"."""
+
+    @property
+    def tier_counts(self) -> global___TierCounts:
+        """How requests found them."""
+
     def __init__(
         self,
         *,
@@ -691,8 +1354,10 @@ class GetServerStatusResponse(google.protobuf.message.Message):
         library_versions: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
         mean_batch_adapters: builtins.float = ...,
         forwards_by_kernel: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        adapters_by_tier: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
+        tier_counts: global___TierCounts | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["costs", b"costs", "memory", b"memory", "rows", b"rows", "start_time", b"start_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["adapters_by_state", b"adapters_by_state", "costs", b"costs", "forwards_by_kernel", b"forwards_by_kernel", "library_versions", b"library_versions", "mean_batch_adapters", b"mean_batch_adapters", "mean_batch_rows", b"mean_batch_rows", "memory", b"memory", "num_batches", b"num_batches", "num_rows_queued", b"num_rows_queued", "num_traversals", b"num_traversals", "num_traversals_in_arrival_order", b"num_traversals_in_arrival_order", "queues", b"queues", "rows", b"rows", "start_time", b"start_time", "version", b"version"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["costs", b"costs", "memory", b"memory", "rows", b"rows", "start_time", b"start_time", "tier_counts", b"tier_counts"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["adapters_by_state", b"adapters_by_state", "adapters_by_tier", b"adapters_by_tier", "costs", b"costs", "forwards_by_kernel", b"forwards_by_kernel", "library_versions", b"library_versions", "mean_batch_adapters", b"mean_batch_adapters", "mean_batch_rows", b"mean_batch_rows", "memory", b"memory", "num_batches", b"num_batches", "num_rows_queued", b"num_rows_queued", "num_traversals", b"num_traversals", "num_traversals_in_arrival_order", b"num_traversals_in_arrival_order", "queues", b"queues", "rows", b"rows", "start_time", b"start_time", "tier_counts", b"tier_counts", "version", b"version"]) -> None: ...
 
 global___GetServerStatusResponse = GetServerStatusResponse

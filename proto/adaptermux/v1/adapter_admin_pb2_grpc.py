@@ -31,6 +31,9 @@ class AdapterAdminStub(object):
 
     Ids match [a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])? and "base" is reserved. An id that doesn't is INVALID_ARGUMENT
     (INVALID_REQUEST), whatever the RPC.
+
+    What is loaded is durable: content, options and aliases are on the disk before a call returns, and serve again after a
+    restart, however the server ended. (Without a store of its own, the server keeps them until it stops.)
     """
 
     def __init__(self, channel):
@@ -39,6 +42,11 @@ class AdapterAdminStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.UploadAdapter = channel.stream_unary(
+                '/adaptermux.v1.AdapterAdmin/UploadAdapter',
+                request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.UploadAdapterRequest.SerializeToString,
+                response_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.UploadAdapterResponse.FromString,
+                _registered_method=True)
         self.LoadAdapter = channel.unary_unary(
                 '/adaptermux.v1.AdapterAdmin/LoadAdapter',
                 request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.LoadAdapterRequest.SerializeToString,
@@ -49,6 +57,16 @@ class AdapterAdminStub(object):
                 request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.UnloadAdapterRequest.SerializeToString,
                 response_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.UnloadAdapterResponse.FromString,
                 _registered_method=True)
+        self.DeleteAdapter = channel.unary_unary(
+                '/adaptermux.v1.AdapterAdmin/DeleteAdapter',
+                request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.DeleteAdapterRequest.SerializeToString,
+                response_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.DeleteAdapterResponse.FromString,
+                _registered_method=True)
+        self.UpdateAdapter = channel.unary_unary(
+                '/adaptermux.v1.AdapterAdmin/UpdateAdapter',
+                request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.UpdateAdapterRequest.SerializeToString,
+                response_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.UpdateAdapterResponse.FromString,
+                _registered_method=True)
         self.GetAdapter = channel.unary_unary(
                 '/adaptermux.v1.AdapterAdmin/GetAdapter',
                 request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.GetAdapterRequest.SerializeToString,
@@ -58,6 +76,26 @@ class AdapterAdminStub(object):
                 '/adaptermux.v1.AdapterAdmin/ListAdapters',
                 request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.ListAdaptersRequest.SerializeToString,
                 response_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.ListAdaptersResponse.FromString,
+                _registered_method=True)
+        self.SetAlias = channel.unary_unary(
+                '/adaptermux.v1.AdapterAdmin/SetAlias',
+                request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.SetAliasRequest.SerializeToString,
+                response_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.SetAliasResponse.FromString,
+                _registered_method=True)
+        self.DeleteAlias = channel.unary_unary(
+                '/adaptermux.v1.AdapterAdmin/DeleteAlias',
+                request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.DeleteAliasRequest.SerializeToString,
+                response_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.DeleteAliasResponse.FromString,
+                _registered_method=True)
+        self.ListAliases = channel.unary_unary(
+                '/adaptermux.v1.AdapterAdmin/ListAliases',
+                request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.ListAliasesRequest.SerializeToString,
+                response_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.ListAliasesResponse.FromString,
+                _registered_method=True)
+        self.WatchAdapters = channel.unary_stream(
+                '/adaptermux.v1.AdapterAdmin/WatchAdapters',
+                request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.WatchAdaptersRequest.SerializeToString,
+                response_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.WatchAdaptersResponse.FromString,
                 _registered_method=True)
         self.GetServerStatus = channel.unary_unary(
                 '/adaptermux.v1.AdapterAdmin/GetServerStatus',
@@ -72,7 +110,26 @@ class AdapterAdminServicer(object):
 
     Ids match [a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])? and "base" is reserved. An id that doesn't is INVALID_ARGUMENT
     (INVALID_REQUEST), whatever the RPC.
+
+    What is loaded is durable: content, options and aliases are on the disk before a call returns, and serve again after a
+    restart, however the server ended. (Without a store of its own, the server keeps them until it stops.)
     """
+
+    def UploadAdapter(self, request_iterator, context):
+        """Sends an adapter's files to the server's store, and returns their revision, for `LoadAdapter`.
+
+        The first message is the metadata; chunks of the files follow, all files one after the other in the order of the
+        metadata, cut anywhere, at most 1 MiB each. Nothing is kept unless the call succeeds: a failed upload is sent again
+        from its beginning. Content that is there already is found out at once: the call then returns before the chunks are
+        sent, with `already_stored`. A content that no adapter uses is removed after some days.
+
+        Statuses: INVALID_ARGUMENT (INVALID_REQUEST, SOURCE_INVALID, CONFIG_UNSUPPORTED), FAILED_PRECONDITION
+        (CHECKPOINT_MISMATCH, STORE_UNAVAILABLE), DATA_LOSS (DIGEST_MISMATCH), RESOURCE_EXHAUSTED (STORE_FULL,
+        UPLOADS_FULL), ABORTED (UPLOAD_STALLED: no message came for too long).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def LoadAdapter(self, request, context):
         """Reads, checks and loads an adapter, off the path of inference, and returns when it is READY.
@@ -83,11 +140,13 @@ class AdapterAdminServicer(object):
 
         Repeatable: loading an id with the content that it already serves changes nothing but the options. Other content
         under the same id becomes a new revision: the old one serves until the new one is READY, then the id moves over in
-        one step, and the old one is freed after its last request.
+        one step. The old one leaves memory after its last request, and still serves requests that pin it (`id@revision`).
+        Loading the `revision` of an earlier one is a rollback.
 
         Statuses: INVALID_ARGUMENT (INVALID_REQUEST, SOURCE_INVALID, CONFIG_UNSUPPORTED), PERMISSION_DENIED
-        (SOURCE_FORBIDDEN), FAILED_PRECONDITION (BASE_MISMATCH, CHECKPOINT_MISMATCH, HEAD_INCOMPLETE), ABORTED
-        (CONCURRENT_CHANGE).
+        (SOURCE_FORBIDDEN), NOT_FOUND (REVISION_NOT_FOUND), FAILED_PRECONDITION (BASE_MISMATCH, CHECKPOINT_MISMATCH,
+        HEAD_INCOMPLETE, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (MEMORY_FULL, STORE_FULL), ABORTED (CONCURRENT_CHANGE),
+        UNAVAILABLE (SOURCE_UNAVAILABLE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,6 +159,30 @@ class AdapterAdminServicer(object):
         in flight after `drain_timeout`, the call is DEADLINE_EXCEEDED (DRAIN_TIMEOUT) and the adapter stays DRAINING;
         calling again waits again. With `force`, requests that wait in the queue fail with ABORTED (ADAPTER_UNLOADED); a
         batch that is being computed still finishes. Unknown id: NOT_FOUND (ADAPTER_NOT_FOUND).
+
+        Its content stays in the store for some days, so that it can be loaded again by its revision.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAdapter(self, request, context):
+        """Unloads an adapter, as `UnloadAdapter` does, and removes its content and that of its earlier revisions from the
+        store, unless another adapter has it.
+
+        FAILED_PRECONDITION (ALIASED) while an alias points at it, before anything is done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAdapter(self, request, context):
+        """Changes options of an adapter; nothing else of it, and no request in flight, is touched
+        (https://google.aip.dev/134).
+
+        Statuses: INVALID_ARGUMENT (INVALID_REQUEST, also for a path that can't be changed), NOT_FOUND (ADAPTER_NOT_FOUND),
+        FAILED_PRECONDITION (ADAPTER_NOT_READY), RESOURCE_EXHAUSTED (MEMORY_FULL: no room for one more pinned adapter),
+        ABORTED (CONCURRENT_CHANGE).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -119,6 +202,41 @@ class AdapterAdminServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetAlias(self, request, context):
+        """Makes an alias, or moves it with all its targets, in one step: each request goes by the targets before or after.
+
+        Its adapters must be READY, and may not be aliases. FAILED_PRECONDITION (ADAPTER_NOT_READY), NOT_FOUND
+        (ADAPTER_NOT_FOUND), INVALID_ARGUMENT (INVALID_REQUEST: also where an adapter has this name).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAlias(self, request, context):
+        """Removes an alias. NOT_FOUND (ALIAS_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAliases(self, request, context):
+        """Lists aliases by name, in pages (https://google.aip.dev/158).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchAdapters(self, request, context):
+        """Tells of adapters and aliases: first all that there are, then every change, in order, until the caller ends it.
+
+        Whoever comes back with the token of the last event goes on after it and misses nothing. If the server doesn't
+        remember that long, or was restarted, the stream begins with all there is again: `snapshot_begin` says that what
+        was known is void.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetServerStatus(self, request, context):
         """Describes the server: queue, batches, switches made and avoided, memory, versions. Cheap; may be polled.
         """
@@ -129,6 +247,11 @@ class AdapterAdminServicer(object):
 
 def add_AdapterAdminServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'UploadAdapter': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadAdapter,
+                    request_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.UploadAdapterRequest.FromString,
+                    response_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.UploadAdapterResponse.SerializeToString,
+            ),
             'LoadAdapter': grpc.unary_unary_rpc_method_handler(
                     servicer.LoadAdapter,
                     request_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.LoadAdapterRequest.FromString,
@@ -139,6 +262,16 @@ def add_AdapterAdminServicer_to_server(servicer, server):
                     request_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.UnloadAdapterRequest.FromString,
                     response_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.UnloadAdapterResponse.SerializeToString,
             ),
+            'DeleteAdapter': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAdapter,
+                    request_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.DeleteAdapterRequest.FromString,
+                    response_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.DeleteAdapterResponse.SerializeToString,
+            ),
+            'UpdateAdapter': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAdapter,
+                    request_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.UpdateAdapterRequest.FromString,
+                    response_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.UpdateAdapterResponse.SerializeToString,
+            ),
             'GetAdapter': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAdapter,
                     request_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.GetAdapterRequest.FromString,
@@ -148,6 +281,26 @@ def add_AdapterAdminServicer_to_server(servicer, server):
                     servicer.ListAdapters,
                     request_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.ListAdaptersRequest.FromString,
                     response_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.ListAdaptersResponse.SerializeToString,
+            ),
+            'SetAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAlias,
+                    request_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.SetAliasRequest.FromString,
+                    response_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.SetAliasResponse.SerializeToString,
+            ),
+            'DeleteAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAlias,
+                    request_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.DeleteAliasRequest.FromString,
+                    response_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.DeleteAliasResponse.SerializeToString,
+            ),
+            'ListAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAliases,
+                    request_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.ListAliasesRequest.FromString,
+                    response_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.ListAliasesResponse.SerializeToString,
+            ),
+            'WatchAdapters': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchAdapters,
+                    request_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.WatchAdaptersRequest.FromString,
+                    response_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.WatchAdaptersResponse.SerializeToString,
             ),
             'GetServerStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetServerStatus,
@@ -168,7 +321,37 @@ class AdapterAdmin(object):
 
     Ids match [a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])? and "base" is reserved. An id that doesn't is INVALID_ARGUMENT
     (INVALID_REQUEST), whatever the RPC.
+
+    What is loaded is durable: content, options and aliases are on the disk before a call returns, and serve again after a
+    restart, however the server ended. (Without a store of its own, the server keeps them until it stops.)
     """
+
+    @staticmethod
+    def UploadAdapter(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/adaptermux.v1.AdapterAdmin/UploadAdapter',
+            adaptermux_dot_v1_dot_adapter__admin__pb2.UploadAdapterRequest.SerializeToString,
+            adaptermux_dot_v1_dot_adapter__admin__pb2.UploadAdapterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def LoadAdapter(request,
@@ -225,6 +408,60 @@ class AdapterAdmin(object):
             _registered_method=True)
 
     @staticmethod
+    def DeleteAdapter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/adaptermux.v1.AdapterAdmin/DeleteAdapter',
+            adaptermux_dot_v1_dot_adapter__admin__pb2.DeleteAdapterRequest.SerializeToString,
+            adaptermux_dot_v1_dot_adapter__admin__pb2.DeleteAdapterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAdapter(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/adaptermux.v1.AdapterAdmin/UpdateAdapter',
+            adaptermux_dot_v1_dot_adapter__admin__pb2.UpdateAdapterRequest.SerializeToString,
+            adaptermux_dot_v1_dot_adapter__admin__pb2.UpdateAdapterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def GetAdapter(request,
             target,
             options=(),
@@ -268,6 +505,114 @@ class AdapterAdmin(object):
             '/adaptermux.v1.AdapterAdmin/ListAdapters',
             adaptermux_dot_v1_dot_adapter__admin__pb2.ListAdaptersRequest.SerializeToString,
             adaptermux_dot_v1_dot_adapter__admin__pb2.ListAdaptersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/adaptermux.v1.AdapterAdmin/SetAlias',
+            adaptermux_dot_v1_dot_adapter__admin__pb2.SetAliasRequest.SerializeToString,
+            adaptermux_dot_v1_dot_adapter__admin__pb2.SetAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/adaptermux.v1.AdapterAdmin/DeleteAlias',
+            adaptermux_dot_v1_dot_adapter__admin__pb2.DeleteAliasRequest.SerializeToString,
+            adaptermux_dot_v1_dot_adapter__admin__pb2.DeleteAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/adaptermux.v1.AdapterAdmin/ListAliases',
+            adaptermux_dot_v1_dot_adapter__admin__pb2.ListAliasesRequest.SerializeToString,
+            adaptermux_dot_v1_dot_adapter__admin__pb2.ListAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchAdapters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/adaptermux.v1.AdapterAdmin/WatchAdapters',
+            adaptermux_dot_v1_dot_adapter__admin__pb2.WatchAdaptersRequest.SerializeToString,
+            adaptermux_dot_v1_dot_adapter__admin__pb2.WatchAdaptersResponse.FromString,
             options,
             channel_credentials,
             insecure,

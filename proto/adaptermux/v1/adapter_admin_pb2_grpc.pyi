@@ -23,9 +23,28 @@ class AdapterAdminStub:
 
     Ids match [a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])? and "base" is reserved. An id that doesn't is INVALID_ARGUMENT
     (INVALID_REQUEST), whatever the RPC.
+
+    What is loaded is durable: content, options and aliases are on the disk before a call returns, and serve again after a
+    restart, however the server ended. (Without a store of its own, the server keeps them until it stops.)
     """
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
+    UploadAdapter: grpc.StreamUnaryMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.UploadAdapterRequest,
+        adaptermux.v1.adapter_admin_pb2.UploadAdapterResponse,
+    ]
+    """Sends an adapter's files to the server's store, and returns their revision, for `LoadAdapter`.
+
+    The first message is the metadata; chunks of the files follow, all files one after the other in the order of the
+    metadata, cut anywhere, at most 1 MiB each. Nothing is kept unless the call succeeds: a failed upload is sent again
+    from its beginning. Content that is there already is found out at once: the call then returns before the chunks are
+    sent, with `already_stored`. A content that no adapter uses is removed after some days.
+
+    Statuses: INVALID_ARGUMENT (INVALID_REQUEST, SOURCE_INVALID, CONFIG_UNSUPPORTED), FAILED_PRECONDITION
+    (CHECKPOINT_MISMATCH, STORE_UNAVAILABLE), DATA_LOSS (DIGEST_MISMATCH), RESOURCE_EXHAUSTED (STORE_FULL,
+    UPLOADS_FULL), ABORTED (UPLOAD_STALLED: no message came for too long).
+    """
+
     LoadAdapter: grpc.UnaryUnaryMultiCallable[
         adaptermux.v1.adapter_admin_pb2.LoadAdapterRequest,
         adaptermux.v1.adapter_admin_pb2.LoadAdapterResponse,
@@ -38,11 +57,13 @@ class AdapterAdminStub:
 
     Repeatable: loading an id with the content that it already serves changes nothing but the options. Other content
     under the same id becomes a new revision: the old one serves until the new one is READY, then the id moves over in
-    one step, and the old one is freed after its last request.
+    one step. The old one leaves memory after its last request, and still serves requests that pin it (`id@revision`).
+    Loading the `revision` of an earlier one is a rollback.
 
     Statuses: INVALID_ARGUMENT (INVALID_REQUEST, SOURCE_INVALID, CONFIG_UNSUPPORTED), PERMISSION_DENIED
-    (SOURCE_FORBIDDEN), FAILED_PRECONDITION (BASE_MISMATCH, CHECKPOINT_MISMATCH, HEAD_INCOMPLETE), ABORTED
-    (CONCURRENT_CHANGE).
+    (SOURCE_FORBIDDEN), NOT_FOUND (REVISION_NOT_FOUND), FAILED_PRECONDITION (BASE_MISMATCH, CHECKPOINT_MISMATCH,
+    HEAD_INCOMPLETE, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (MEMORY_FULL, STORE_FULL), ABORTED (CONCURRENT_CHANGE),
+    UNAVAILABLE (SOURCE_UNAVAILABLE).
     """
 
     UnloadAdapter: grpc.UnaryUnaryMultiCallable[
@@ -55,6 +76,30 @@ class AdapterAdminStub:
     in flight after `drain_timeout`, the call is DEADLINE_EXCEEDED (DRAIN_TIMEOUT) and the adapter stays DRAINING;
     calling again waits again. With `force`, requests that wait in the queue fail with ABORTED (ADAPTER_UNLOADED); a
     batch that is being computed still finishes. Unknown id: NOT_FOUND (ADAPTER_NOT_FOUND).
+
+    Its content stays in the store for some days, so that it can be loaded again by its revision.
+    """
+
+    DeleteAdapter: grpc.UnaryUnaryMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.DeleteAdapterRequest,
+        adaptermux.v1.adapter_admin_pb2.DeleteAdapterResponse,
+    ]
+    """Unloads an adapter, as `UnloadAdapter` does, and removes its content and that of its earlier revisions from the
+    store, unless another adapter has it.
+
+    FAILED_PRECONDITION (ALIASED) while an alias points at it, before anything is done.
+    """
+
+    UpdateAdapter: grpc.UnaryUnaryMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.UpdateAdapterRequest,
+        adaptermux.v1.adapter_admin_pb2.UpdateAdapterResponse,
+    ]
+    """Changes options of an adapter; nothing else of it, and no request in flight, is touched
+    (https://google.aip.dev/134).
+
+    Statuses: INVALID_ARGUMENT (INVALID_REQUEST, also for a path that can't be changed), NOT_FOUND (ADAPTER_NOT_FOUND),
+    FAILED_PRECONDITION (ADAPTER_NOT_READY), RESOURCE_EXHAUSTED (MEMORY_FULL: no room for one more pinned adapter),
+    ABORTED (CONCURRENT_CHANGE).
     """
 
     GetAdapter: grpc.UnaryUnaryMultiCallable[
@@ -69,6 +114,39 @@ class AdapterAdminStub:
     ]
     """Lists adapters by id, in pages (https://google.aip.dev/158)."""
 
+    SetAlias: grpc.UnaryUnaryMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.SetAliasRequest,
+        adaptermux.v1.adapter_admin_pb2.SetAliasResponse,
+    ]
+    """Makes an alias, or moves it with all its targets, in one step: each request goes by the targets before or after.
+
+    Its adapters must be READY, and may not be aliases. FAILED_PRECONDITION (ADAPTER_NOT_READY), NOT_FOUND
+    (ADAPTER_NOT_FOUND), INVALID_ARGUMENT (INVALID_REQUEST: also where an adapter has this name).
+    """
+
+    DeleteAlias: grpc.UnaryUnaryMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.DeleteAliasRequest,
+        adaptermux.v1.adapter_admin_pb2.DeleteAliasResponse,
+    ]
+    """Removes an alias. NOT_FOUND (ALIAS_NOT_FOUND)."""
+
+    ListAliases: grpc.UnaryUnaryMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.ListAliasesRequest,
+        adaptermux.v1.adapter_admin_pb2.ListAliasesResponse,
+    ]
+    """Lists aliases by name, in pages (https://google.aip.dev/158)."""
+
+    WatchAdapters: grpc.UnaryStreamMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.WatchAdaptersRequest,
+        adaptermux.v1.adapter_admin_pb2.WatchAdaptersResponse,
+    ]
+    """Tells of adapters and aliases: first all that there are, then every change, in order, until the caller ends it.
+
+    Whoever comes back with the token of the last event goes on after it and misses nothing. If the server doesn't
+    remember that long, or was restarted, the stream begins with all there is again: `snapshot_begin` says that what
+    was known is void.
+    """
+
     GetServerStatus: grpc.UnaryUnaryMultiCallable[
         adaptermux.v1.adapter_admin_pb2.GetServerStatusRequest,
         adaptermux.v1.adapter_admin_pb2.GetServerStatusResponse,
@@ -81,6 +159,25 @@ class AdapterAdminAsyncStub:
 
     Ids match [a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])? and "base" is reserved. An id that doesn't is INVALID_ARGUMENT
     (INVALID_REQUEST), whatever the RPC.
+
+    What is loaded is durable: content, options and aliases are on the disk before a call returns, and serve again after a
+    restart, however the server ended. (Without a store of its own, the server keeps them until it stops.)
+    """
+
+    UploadAdapter: grpc.aio.StreamUnaryMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.UploadAdapterRequest,
+        adaptermux.v1.adapter_admin_pb2.UploadAdapterResponse,
+    ]
+    """Sends an adapter's files to the server's store, and returns their revision, for `LoadAdapter`.
+
+    The first message is the metadata; chunks of the files follow, all files one after the other in the order of the
+    metadata, cut anywhere, at most 1 MiB each. Nothing is kept unless the call succeeds: a failed upload is sent again
+    from its beginning. Content that is there already is found out at once: the call then returns before the chunks are
+    sent, with `already_stored`. A content that no adapter uses is removed after some days.
+
+    Statuses: INVALID_ARGUMENT (INVALID_REQUEST, SOURCE_INVALID, CONFIG_UNSUPPORTED), FAILED_PRECONDITION
+    (CHECKPOINT_MISMATCH, STORE_UNAVAILABLE), DATA_LOSS (DIGEST_MISMATCH), RESOURCE_EXHAUSTED (STORE_FULL,
+    UPLOADS_FULL), ABORTED (UPLOAD_STALLED: no message came for too long).
     """
 
     LoadAdapter: grpc.aio.UnaryUnaryMultiCallable[
@@ -95,11 +192,13 @@ class AdapterAdminAsyncStub:
 
     Repeatable: loading an id with the content that it already serves changes nothing but the options. Other content
     under the same id becomes a new revision: the old one serves until the new one is READY, then the id moves over in
-    one step, and the old one is freed after its last request.
+    one step. The old one leaves memory after its last request, and still serves requests that pin it (`id@revision`).
+    Loading the `revision` of an earlier one is a rollback.
 
     Statuses: INVALID_ARGUMENT (INVALID_REQUEST, SOURCE_INVALID, CONFIG_UNSUPPORTED), PERMISSION_DENIED
-    (SOURCE_FORBIDDEN), FAILED_PRECONDITION (BASE_MISMATCH, CHECKPOINT_MISMATCH, HEAD_INCOMPLETE), ABORTED
-    (CONCURRENT_CHANGE).
+    (SOURCE_FORBIDDEN), NOT_FOUND (REVISION_NOT_FOUND), FAILED_PRECONDITION (BASE_MISMATCH, CHECKPOINT_MISMATCH,
+    HEAD_INCOMPLETE, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (MEMORY_FULL, STORE_FULL), ABORTED (CONCURRENT_CHANGE),
+    UNAVAILABLE (SOURCE_UNAVAILABLE).
     """
 
     UnloadAdapter: grpc.aio.UnaryUnaryMultiCallable[
@@ -112,6 +211,30 @@ class AdapterAdminAsyncStub:
     in flight after `drain_timeout`, the call is DEADLINE_EXCEEDED (DRAIN_TIMEOUT) and the adapter stays DRAINING;
     calling again waits again. With `force`, requests that wait in the queue fail with ABORTED (ADAPTER_UNLOADED); a
     batch that is being computed still finishes. Unknown id: NOT_FOUND (ADAPTER_NOT_FOUND).
+
+    Its content stays in the store for some days, so that it can be loaded again by its revision.
+    """
+
+    DeleteAdapter: grpc.aio.UnaryUnaryMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.DeleteAdapterRequest,
+        adaptermux.v1.adapter_admin_pb2.DeleteAdapterResponse,
+    ]
+    """Unloads an adapter, as `UnloadAdapter` does, and removes its content and that of its earlier revisions from the
+    store, unless another adapter has it.
+
+    FAILED_PRECONDITION (ALIASED) while an alias points at it, before anything is done.
+    """
+
+    UpdateAdapter: grpc.aio.UnaryUnaryMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.UpdateAdapterRequest,
+        adaptermux.v1.adapter_admin_pb2.UpdateAdapterResponse,
+    ]
+    """Changes options of an adapter; nothing else of it, and no request in flight, is touched
+    (https://google.aip.dev/134).
+
+    Statuses: INVALID_ARGUMENT (INVALID_REQUEST, also for a path that can't be changed), NOT_FOUND (ADAPTER_NOT_FOUND),
+    FAILED_PRECONDITION (ADAPTER_NOT_READY), RESOURCE_EXHAUSTED (MEMORY_FULL: no room for one more pinned adapter),
+    ABORTED (CONCURRENT_CHANGE).
     """
 
     GetAdapter: grpc.aio.UnaryUnaryMultiCallable[
@@ -126,6 +249,39 @@ class AdapterAdminAsyncStub:
     ]
     """Lists adapters by id, in pages (https://google.aip.dev/158)."""
 
+    SetAlias: grpc.aio.UnaryUnaryMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.SetAliasRequest,
+        adaptermux.v1.adapter_admin_pb2.SetAliasResponse,
+    ]
+    """Makes an alias, or moves it with all its targets, in one step: each request goes by the targets before or after.
+
+    Its adapters must be READY, and may not be aliases. FAILED_PRECONDITION (ADAPTER_NOT_READY), NOT_FOUND
+    (ADAPTER_NOT_FOUND), INVALID_ARGUMENT (INVALID_REQUEST: also where an adapter has this name).
+    """
+
+    DeleteAlias: grpc.aio.UnaryUnaryMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.DeleteAliasRequest,
+        adaptermux.v1.adapter_admin_pb2.DeleteAliasResponse,
+    ]
+    """Removes an alias. NOT_FOUND (ALIAS_NOT_FOUND)."""
+
+    ListAliases: grpc.aio.UnaryUnaryMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.ListAliasesRequest,
+        adaptermux.v1.adapter_admin_pb2.ListAliasesResponse,
+    ]
+    """Lists aliases by name, in pages (https://google.aip.dev/158)."""
+
+    WatchAdapters: grpc.aio.UnaryStreamMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.WatchAdaptersRequest,
+        adaptermux.v1.adapter_admin_pb2.WatchAdaptersResponse,
+    ]
+    """Tells of adapters and aliases: first all that there are, then every change, in order, until the caller ends it.
+
+    Whoever comes back with the token of the last event goes on after it and misses nothing. If the server doesn't
+    remember that long, or was restarted, the stream begins with all there is again: `snapshot_begin` says that what
+    was known is void.
+    """
+
     GetServerStatus: grpc.aio.UnaryUnaryMultiCallable[
         adaptermux.v1.adapter_admin_pb2.GetServerStatusRequest,
         adaptermux.v1.adapter_admin_pb2.GetServerStatusResponse,
@@ -138,7 +294,28 @@ class AdapterAdminServicer(metaclass=abc.ABCMeta):
 
     Ids match [a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])? and "base" is reserved. An id that doesn't is INVALID_ARGUMENT
     (INVALID_REQUEST), whatever the RPC.
+
+    What is loaded is durable: content, options and aliases are on the disk before a call returns, and serve again after a
+    restart, however the server ended. (Without a store of its own, the server keeps them until it stops.)
     """
+
+    @abc.abstractmethod
+    def UploadAdapter(
+        self,
+        request_iterator: _MaybeAsyncIterator[adaptermux.v1.adapter_admin_pb2.UploadAdapterRequest],
+        context: _ServicerContext,
+    ) -> typing.Union[adaptermux.v1.adapter_admin_pb2.UploadAdapterResponse, collections.abc.Awaitable[adaptermux.v1.adapter_admin_pb2.UploadAdapterResponse]]:
+        """Sends an adapter's files to the server's store, and returns their revision, for `LoadAdapter`.
+
+        The first message is the metadata; chunks of the files follow, all files one after the other in the order of the
+        metadata, cut anywhere, at most 1 MiB each. Nothing is kept unless the call succeeds: a failed upload is sent again
+        from its beginning. Content that is there already is found out at once: the call then returns before the chunks are
+        sent, with `already_stored`. A content that no adapter uses is removed after some days.
+
+        Statuses: INVALID_ARGUMENT (INVALID_REQUEST, SOURCE_INVALID, CONFIG_UNSUPPORTED), FAILED_PRECONDITION
+        (CHECKPOINT_MISMATCH, STORE_UNAVAILABLE), DATA_LOSS (DIGEST_MISMATCH), RESOURCE_EXHAUSTED (STORE_FULL,
+        UPLOADS_FULL), ABORTED (UPLOAD_STALLED: no message came for too long).
+        """
 
     @abc.abstractmethod
     def LoadAdapter(
@@ -154,11 +331,13 @@ class AdapterAdminServicer(metaclass=abc.ABCMeta):
 
         Repeatable: loading an id with the content that it already serves changes nothing but the options. Other content
         under the same id becomes a new revision: the old one serves until the new one is READY, then the id moves over in
-        one step, and the old one is freed after its last request.
+        one step. The old one leaves memory after its last request, and still serves requests that pin it (`id@revision`).
+        Loading the `revision` of an earlier one is a rollback.
 
         Statuses: INVALID_ARGUMENT (INVALID_REQUEST, SOURCE_INVALID, CONFIG_UNSUPPORTED), PERMISSION_DENIED
-        (SOURCE_FORBIDDEN), FAILED_PRECONDITION (BASE_MISMATCH, CHECKPOINT_MISMATCH, HEAD_INCOMPLETE), ABORTED
-        (CONCURRENT_CHANGE).
+        (SOURCE_FORBIDDEN), NOT_FOUND (REVISION_NOT_FOUND), FAILED_PRECONDITION (BASE_MISMATCH, CHECKPOINT_MISMATCH,
+        HEAD_INCOMPLETE, STORE_UNAVAILABLE), RESOURCE_EXHAUSTED (MEMORY_FULL, STORE_FULL), ABORTED (CONCURRENT_CHANGE),
+        UNAVAILABLE (SOURCE_UNAVAILABLE).
         """
 
     @abc.abstractmethod
@@ -173,6 +352,34 @@ class AdapterAdminServicer(metaclass=abc.ABCMeta):
         in flight after `drain_timeout`, the call is DEADLINE_EXCEEDED (DRAIN_TIMEOUT) and the adapter stays DRAINING;
         calling again waits again. With `force`, requests that wait in the queue fail with ABORTED (ADAPTER_UNLOADED); a
         batch that is being computed still finishes. Unknown id: NOT_FOUND (ADAPTER_NOT_FOUND).
+
+        Its content stays in the store for some days, so that it can be loaded again by its revision.
+        """
+
+    @abc.abstractmethod
+    def DeleteAdapter(
+        self,
+        request: adaptermux.v1.adapter_admin_pb2.DeleteAdapterRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[adaptermux.v1.adapter_admin_pb2.DeleteAdapterResponse, collections.abc.Awaitable[adaptermux.v1.adapter_admin_pb2.DeleteAdapterResponse]]:
+        """Unloads an adapter, as `UnloadAdapter` does, and removes its content and that of its earlier revisions from the
+        store, unless another adapter has it.
+
+        FAILED_PRECONDITION (ALIASED) while an alias points at it, before anything is done.
+        """
+
+    @abc.abstractmethod
+    def UpdateAdapter(
+        self,
+        request: adaptermux.v1.adapter_admin_pb2.UpdateAdapterRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[adaptermux.v1.adapter_admin_pb2.UpdateAdapterResponse, collections.abc.Awaitable[adaptermux.v1.adapter_admin_pb2.UpdateAdapterResponse]]:
+        """Changes options of an adapter; nothing else of it, and no request in flight, is touched
+        (https://google.aip.dev/134).
+
+        Statuses: INVALID_ARGUMENT (INVALID_REQUEST, also for a path that can't be changed), NOT_FOUND (ADAPTER_NOT_FOUND),
+        FAILED_PRECONDITION (ADAPTER_NOT_READY), RESOURCE_EXHAUSTED (MEMORY_FULL: no room for one more pinned adapter),
+        ABORTED (CONCURRENT_CHANGE).
         """
 
     @abc.abstractmethod
@@ -190,6 +397,47 @@ class AdapterAdminServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[adaptermux.v1.adapter_admin_pb2.ListAdaptersResponse, collections.abc.Awaitable[adaptermux.v1.adapter_admin_pb2.ListAdaptersResponse]]:
         """Lists adapters by id, in pages (https://google.aip.dev/158)."""
+
+    @abc.abstractmethod
+    def SetAlias(
+        self,
+        request: adaptermux.v1.adapter_admin_pb2.SetAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[adaptermux.v1.adapter_admin_pb2.SetAliasResponse, collections.abc.Awaitable[adaptermux.v1.adapter_admin_pb2.SetAliasResponse]]:
+        """Makes an alias, or moves it with all its targets, in one step: each request goes by the targets before or after.
+
+        Its adapters must be READY, and may not be aliases. FAILED_PRECONDITION (ADAPTER_NOT_READY), NOT_FOUND
+        (ADAPTER_NOT_FOUND), INVALID_ARGUMENT (INVALID_REQUEST: also where an adapter has this name).
+        """
+
+    @abc.abstractmethod
+    def DeleteAlias(
+        self,
+        request: adaptermux.v1.adapter_admin_pb2.DeleteAliasRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[adaptermux.v1.adapter_admin_pb2.DeleteAliasResponse, collections.abc.Awaitable[adaptermux.v1.adapter_admin_pb2.DeleteAliasResponse]]:
+        """Removes an alias. NOT_FOUND (ALIAS_NOT_FOUND)."""
+
+    @abc.abstractmethod
+    def ListAliases(
+        self,
+        request: adaptermux.v1.adapter_admin_pb2.ListAliasesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[adaptermux.v1.adapter_admin_pb2.ListAliasesResponse, collections.abc.Awaitable[adaptermux.v1.adapter_admin_pb2.ListAliasesResponse]]:
+        """Lists aliases by name, in pages (https://google.aip.dev/158)."""
+
+    @abc.abstractmethod
+    def WatchAdapters(
+        self,
+        request: adaptermux.v1.adapter_admin_pb2.WatchAdaptersRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[adaptermux.v1.adapter_admin_pb2.WatchAdaptersResponse], collections.abc.AsyncIterator[adaptermux.v1.adapter_admin_pb2.WatchAdaptersResponse]]:
+        """Tells of adapters and aliases: first all that there are, then every change, in order, until the caller ends it.
+
+        Whoever comes back with the token of the last event goes on after it and misses nothing. If the server doesn't
+        remember that long, or was restarted, the stream begins with all there is again: `snapshot_begin` says that what
+        was known is void.
+        """
 
     @abc.abstractmethod
     def GetServerStatus(

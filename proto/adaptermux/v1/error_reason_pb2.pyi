@@ -111,6 +111,23 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """FAILED_PRECONDITION. The adapter can't be deleted while aliases point at it. Metadata: `adapter`, `aliases`
     (comma-separated). Move or delete them first.
     """
+    ERROR_REASON_UPLOAD_STALLED: _ErrorReason.ValueType  # 26
+    """ABORTED. No message of the upload came for too long, or they came too slowly (below 10 KiB/s); nothing was kept. Send
+    it again.
+    """
+    ERROR_REASON_UPLOADS_FULL: _ErrorReason.ValueType  # 27
+    """RESOURCE_EXHAUSTED. As many uploads as the server takes at once are under way. Metadata: `limit`. Carries
+    `RetryInfo`: retry then.
+    """
+    ERROR_REASON_MEMORY_FULL: _ErrorReason.ValueType  # 28
+    """RESOURCE_EXHAUSTED. The adapter doesn't fit the engine beside those that are pinned or in use. Metadata:
+    `needed_bytes`, `limit_bytes`. Unpin or unload others, or ask the operator for a larger budget; where they are only
+    in use, retry.
+    """
+    ERROR_REASON_SOURCE_UNAVAILABLE: _ErrorReason.ValueType  # 29
+    """UNAVAILABLE. The source of an adapter can't be reached, or not in time; nothing was changed. Carries `RetryInfo`:
+    retry then. If it stays so, the operator's log has the cause.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Each value's comment gives the status code, the metadata keys, and what the caller should do."""
@@ -200,5 +217,22 @@ ERROR_REASON_ALIAS_NOT_FOUND: ErrorReason.ValueType  # 24
 ERROR_REASON_ALIASED: ErrorReason.ValueType  # 25
 """FAILED_PRECONDITION. The adapter can't be deleted while aliases point at it. Metadata: `adapter`, `aliases`
 (comma-separated). Move or delete them first.
+"""
+ERROR_REASON_UPLOAD_STALLED: ErrorReason.ValueType  # 26
+"""ABORTED. No message of the upload came for too long, or they came too slowly (below 10 KiB/s); nothing was kept. Send
+it again.
+"""
+ERROR_REASON_UPLOADS_FULL: ErrorReason.ValueType  # 27
+"""RESOURCE_EXHAUSTED. As many uploads as the server takes at once are under way. Metadata: `limit`. Carries
+`RetryInfo`: retry then.
+"""
+ERROR_REASON_MEMORY_FULL: ErrorReason.ValueType  # 28
+"""RESOURCE_EXHAUSTED. The adapter doesn't fit the engine beside those that are pinned or in use. Metadata:
+`needed_bytes`, `limit_bytes`. Unpin or unload others, or ask the operator for a larger budget; where they are only
+in use, retry.
+"""
+ERROR_REASON_SOURCE_UNAVAILABLE: ErrorReason.ValueType  # 29
+"""UNAVAILABLE. The source of an adapter can't be reached, or not in time; nothing was changed. Carries `RetryInfo`:
+retry then. If it stays so, the operator's log has the cause.
 """
 global___ErrorReason = ErrorReason

@@ -21,8 +21,11 @@ class InferStub:
     """Inference over one base model and the adapters that are loaded on it. For applications; on the data listener.
 
     Rules that hold for every RPC:
-    - `adapter` is an adapter's id ("sentiment"), or an id with a revision prefix of 8 to 64 hex digits
-      ("sentiment@3fa9c1d2"). An unknown adapter is NOT_FOUND (ADAPTER_NOT_FOUND); the base never answers in its place.
+    - `adapter` is an adapter's id ("sentiment"), an alias ("sentiment-prod"), or an id with a revision prefix of 8 to 64
+      hex digits ("sentiment@3fa9c1d2"), which may be of the revision that serves or of one that served before. An unknown
+      adapter is NOT_FOUND (ADAPTER_NOT_FOUND); the base never answers in its place.
+    - An alias with several targets sends equal values of the request metadata `x-request-key` (at most 256 characters)
+      to the same target, and requests without it to any, by weight.
     - An adapter that is LOADING, DRAINING or FAILED is FAILED_PRECONDITION (ADAPTER_NOT_READY).
     - An adapter whose head belongs to another RPC is FAILED_PRECONDITION (TASK_MISMATCH); the message names that RPC.
     - Answers equal those of the adapter alone on the base (PEFT, same dtype), whoever else is in the batch: within 1e-4
@@ -98,8 +101,11 @@ class InferAsyncStub:
     """Inference over one base model and the adapters that are loaded on it. For applications; on the data listener.
 
     Rules that hold for every RPC:
-    - `adapter` is an adapter's id ("sentiment"), or an id with a revision prefix of 8 to 64 hex digits
-      ("sentiment@3fa9c1d2"). An unknown adapter is NOT_FOUND (ADAPTER_NOT_FOUND); the base never answers in its place.
+    - `adapter` is an adapter's id ("sentiment"), an alias ("sentiment-prod"), or an id with a revision prefix of 8 to 64
+      hex digits ("sentiment@3fa9c1d2"), which may be of the revision that serves or of one that served before. An unknown
+      adapter is NOT_FOUND (ADAPTER_NOT_FOUND); the base never answers in its place.
+    - An alias with several targets sends equal values of the request metadata `x-request-key` (at most 256 characters)
+      to the same target, and requests without it to any, by weight.
     - An adapter that is LOADING, DRAINING or FAILED is FAILED_PRECONDITION (ADAPTER_NOT_READY).
     - An adapter whose head belongs to another RPC is FAILED_PRECONDITION (TASK_MISMATCH); the message names that RPC.
     - Answers equal those of the adapter alone on the base (PEFT, same dtype), whoever else is in the batch: within 1e-4
@@ -174,8 +180,11 @@ class InferServicer(metaclass=abc.ABCMeta):
     """Inference over one base model and the adapters that are loaded on it. For applications; on the data listener.
 
     Rules that hold for every RPC:
-    - `adapter` is an adapter's id ("sentiment"), or an id with a revision prefix of 8 to 64 hex digits
-      ("sentiment@3fa9c1d2"). An unknown adapter is NOT_FOUND (ADAPTER_NOT_FOUND); the base never answers in its place.
+    - `adapter` is an adapter's id ("sentiment"), an alias ("sentiment-prod"), or an id with a revision prefix of 8 to 64
+      hex digits ("sentiment@3fa9c1d2"), which may be of the revision that serves or of one that served before. An unknown
+      adapter is NOT_FOUND (ADAPTER_NOT_FOUND); the base never answers in its place.
+    - An alias with several targets sends equal values of the request metadata `x-request-key` (at most 256 characters)
+      to the same target, and requests without it to any, by weight.
     - An adapter that is LOADING, DRAINING or FAILED is FAILED_PRECONDITION (ADAPTER_NOT_READY).
     - An adapter whose head belongs to another RPC is FAILED_PRECONDITION (TASK_MISMATCH); the message names that RPC.
     - Answers equal those of the adapter alone on the base (PEFT, same dtype), whoever else is in the batch: within 1e-4
