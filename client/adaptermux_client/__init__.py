@@ -6,18 +6,35 @@
 
 from adaptermux_client import errors
 from adaptermux_client._version import __version__
+from adaptermux_client.admin_calls import UNSET
+from adaptermux_client.admin_events import (
+    AdapterChanged,
+    AdapterRemoved,
+    AliasChanged,
+    AliasRemoved,
+    SnapshotBegan,
+    SnapshotEnded,
+    WatchEvent,
+)
 from adaptermux_client.admin_results import (
     AdapterInfo,
     AdapterPage,
     AdapterState,
+    AliasInfo,
+    AliasPage,
+    AliasTarget,
     CostEstimates,
     Executor,
     MemoryStatus,
     QueueStatus,
     RowCounts,
     ServerStatus,
+    Tier,
+    TierCounts,
+    UploadedRevision,
 )
-from adaptermux_client.async_client import AsyncAdapterMuxClient, AsyncAdminClient
+from adaptermux_client.async_admin import AsyncAdminClient
+from adaptermux_client.async_client import AsyncAdapterMuxClient
 from adaptermux_client.channel import channel_options
 from adaptermux_client.errors import AdapterMuxClientError
 from adaptermux_client.requests import (
@@ -56,16 +73,25 @@ from adaptermux_client.results import (
     Tokenization,
     TokenizedInput,
 )
-from adaptermux_client.sync_client import AdapterMuxClient, AdminClient
+from adaptermux_client.sync_admin import AdminClient
+from adaptermux_client.sync_client import AdapterMuxClient
 
 __all__ = [
+    "UNSET",
+    "AdapterChanged",
     "AdapterInfo",
     "AdapterMuxClient",
     "AdapterMuxClientError",
     "AdapterPage",
     "AdapterRef",
+    "AdapterRemoved",
     "AdapterState",
     "AdminClient",
+    "AliasChanged",
+    "AliasInfo",
+    "AliasPage",
+    "AliasRemoved",
+    "AliasTarget",
     "Analysis",
     "AnalyzeRequest",
     "AnalyzeTask",
@@ -94,6 +120,8 @@ __all__ = [
     "Results",
     "RowCounts",
     "ServerStatus",
+    "SnapshotBegan",
+    "SnapshotEnded",
     "Span",
     "StreamedAnalysis",
     "Tag",
@@ -101,10 +129,14 @@ __all__ = [
     "TaggedSequence",
     "Task",
     "TaskResult",
+    "Tier",
+    "TierCounts",
     "Timings",
     "Token",
     "Tokenization",
     "TokenizedInput",
+    "UploadedRevision",
+    "WatchEvent",
     "__version__",
     "channel_options",
     "errors",

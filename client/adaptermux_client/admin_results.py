@@ -32,6 +32,19 @@ class Executor(StrEnum):
     """Each batch of it is its own, and may cost a traversal."""
 
 
+class Tier(StrEnum):
+    """Where the tensors of an adapter are."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    """Not known yet, or newer than this client."""
+    DEVICE = "DEVICE"
+    """In the engine: requests are computed at once."""
+    HOST = "HOST"
+    """In host memory: the first request waits some milliseconds."""
+    DISK = "DISK"
+    """In the server's store only: the first request waits until its files are read and checked."""
+
+
 @dataclass(frozen=True, slots=True)
 class AdapterInfo:
     """An adapter as the server knows it."""
@@ -53,7 +66,13 @@ class AdapterInfo:
     size_bytes: int
     weight: float
     max_wait_seconds: float | None
+    pinned: bool
+    """Whether it stays in the engine, come what may."""
+    metadata: Mapping[str, str]
+    """The operator's own notes, to filter by."""
+    tier: Tier
     uri: str
+    """Where it was loaded from; empty where it was loaded by its revision."""
     load_time: datetime | None
     last_used_time: datetime | None
     """None: never."""
@@ -61,6 +80,8 @@ class AdapterInfo:
     num_in_flight: int
     error: AdapterMuxClientError | None
     """Why its last load failed: FAILED has one, and READY may, where an earlier revision serves on."""
+    earlier_revisions: tuple[str, ...]
+    """What served under this id before, newest first; each can be named (`id@revision`) or loaded again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +89,44 @@ class AdapterPage:
     """A part of the list of adapters; `next_page_token` is empty on the last one."""
 
     adapters: tuple[AdapterInfo, ...]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedRevision:
+    """A content that is in the server's store: `load_adapter(id, revision=…)` loads it."""
+
+    revision: str
+    """Hex sha-256 over its files."""
+    size_bytes: int
+    already_stored: bool
+    """Whether it was there before."""
+
+
+@dataclass(frozen=True, slots=True)
+class AliasTarget:
+    """An adapter that an alias stands for, and its share of requests relative to the other targets."""
+
+    adapter: str
+    """An id, or `id@revision` with the whole revision."""
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class AliasInfo:
+    """A name that requests may use in the place of an adapter's id."""
+
+    name: str
+    targets: tuple[AliasTarget, ...]
+    update_time: datetime | None
+    """When it was set."""
+
+
+@dataclass(frozen=True, slots=True)
+class AliasPage:
+    """A part of the list of aliases; `next_page_token` is empty on the last one."""
+
+    aliases: tuple[AliasInfo, ...]
     next_page_token: str
 
 
@@ -107,7 +166,31 @@ class MemoryStatus:
 
     base_bytes: int
     adapter_bytes: int
+    """Tensors of the adapters in the engine."""
     resident_bytes: int
+    """Of the server's process."""
+    host_adapter_bytes: int
+    """Tensors of the adapters in host memory, those of the engine too."""
+    store_bytes: int
+    """Files of all contents in the store."""
+    adapter_bytes_limit: int
+    """The most that `adapter_bytes` may be; 0: no bound."""
+    host_adapter_bytes_limit: int
+    """The most that `host_adapter_bytes` may be; 0: no bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class TierCounts:
+    """Where requests found their adapters, since the start of the server."""
+
+    hits: int
+    """In the engine."""
+    host_misses: int
+    disk_misses: int
+    evictions: int
+    """Adapters moved out of the engine to make room."""
+    prefetches: int
+    """Adapters brought into the engine before a request asked for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +200,9 @@ class ServerStatus:
     version: str
     start_time: datetime | None
     adapters_by_state: Mapping[str, int]
+    adapters_by_tier: Mapping[str, int]
+    """READY ones, by where they are."""
+    tier_counts: TierCounts
     queues: tuple[QueueStatus, ...]
     num_rows_queued: int
     rows: RowCounts

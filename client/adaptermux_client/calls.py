@@ -47,6 +47,7 @@ from adaptermux_client.results import (
 Out = TypeVar("Out")
 
 _ROUTABLE = re.compile(r"[!-~]+")
+_KEY = re.compile(r"[!-~]{0,256}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,13 @@ class Call(Generic[Out]):
     parse: Callable[[Any], Out]
     timeout: float | None
     adapter: str = ""
+    request_key: str = ""
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """`x-adapter-id`, so that proxies can route by it; left out for ids that no header can carry."""
-        return (("x-adapter-id", self.adapter),) if _ROUTABLE.fullmatch(self.adapter) else ()
+        """`x-adapter-id`, so that proxies can route by it, but for ids that no header can carry; `x-request-key`."""
+        by_adapter = (("x-adapter-id", self.adapter),) if _ROUTABLE.fullmatch(self.adapter) else ()
+        return (*by_adapter, *key_metadata(self.request_key))
 
 
 def classify(
@@ -74,27 +77,31 @@ def classify(
     problem_type: ProblemType = ProblemType.UNSPECIFIED,
     return_logits: bool = False,
     truncate: bool = False,
+    request_key: str = "",
     timeout: float | None = None,
 ) -> Call[Results[Classification]]:
     """Classify texts or pairs of texts: one `Classification` for each input, in order.
 
     Args:
-        adapter: an adapter's id, or "id@revision-prefix".
+        adapter: an adapter's id, "id@revision-prefix", or an alias.
         inputs: one text, or an iterable of texts, (text, text pair) tuples and lists of words.
         top_k: how many labels to return, best first; 0 gives all.
         problem_type: softmax, sigmoid or plain values; UNSPECIFIED is as the adapter says.
         return_logits: whether to return the raw logits too.
         truncate: whether to cut inputs that are too long rather than to fail.
+        request_key: where an alias has several targets, equal keys go to the same one; at most 256 printable ASCII
+            characters, no blanks. Empty: to any of them.
         timeout: seconds, retries included; None is the client's own, `math.inf` none at all.
 
     Raises:
         AdapterMuxClientError: a subclass by status and reason; see `errors`.
+        ValueError: `request_key` has a character that can't be sent.
     """
     options = classify_options(ClassifyTask(adapter, top_k, problem_type, return_logits))
     request = infer_pb2.ClassifyRequest(
         adapter=adapter, inputs=input_messages(inputs), options=options, truncate=truncate
     )
-    return Call("Classify", request, convert.classify_results, timeout, adapter)
+    return Call("Classify", request, convert.classify_results, timeout, adapter, request_key)
 
 
 def tag(
@@ -105,17 +112,19 @@ def tag(
     top_k: int = 0,
     return_logits: bool = False,
     truncate: bool = False,
+    request_key: str = "",
     timeout: float | None = None,
 ) -> Call[Results[TaggedSequence]]:
     """Tag the words or tokens of inputs, or find `spans` (entities, chunks): one `TaggedSequence` for each input.
 
     Args:
-        adapter: an adapter's id, or "id@revision-prefix".
+        adapter: an adapter's id, "id@revision-prefix", or an alias.
         inputs: one text, or an iterable of texts (a tag for each token) and lists of words (a tag for each word).
         spans: whether to merge the tags into labelled spans.
         top_k: how many alternatives each tag carries, best first; 0 gives none.
         return_logits: whether each tag carries its raw logits.
         truncate: whether to cut inputs that are too long rather than to fail.
+        request_key: see `classify`.
         timeout: see `classify`.
 
     Raises:
@@ -125,7 +134,7 @@ def tag(
     request = infer_pb2.TagTokensRequest(
         adapter=adapter, inputs=input_messages(inputs), options=options, truncate=truncate
     )
-    return Call("TagTokens", request, convert.tag_results, timeout, adapter)
+    return Call("TagTokens", request, convert.tag_results, timeout, adapter, request_key)
 
 
 def answer(
@@ -137,18 +146,20 @@ def answer(
     allow_no_answer: bool = False,
     return_logits: bool = False,
     truncate: bool = False,
+    request_key: str = "",
     timeout: float | None = None,
 ) -> Call[Results[AnswerResult]]:
     """Answer questions by spans of their contexts: one `AnswerResult` for each question, in order.
 
     Args:
-        adapter: an adapter's id, or "id@revision-prefix".
+        adapter: an adapter's id, "id@revision-prefix", or an alias.
         questions: one (question, context), or an iterable of them.
         top_k: how many answers to each question, best first.
         max_answer_tokens: the longest answer, in tokens.
         allow_no_answer: whether "the context holds no answer" may be among the answers.
         return_logits: whether to return the raw start and end logits.
         truncate: whether to cut contexts that are too long, at their end, rather than to fail.
+        request_key: see `classify`.
         timeout: see `classify`.
 
     Raises:
@@ -158,7 +169,7 @@ def answer(
     request = infer_pb2.AnswerRequest(
         adapter=adapter, inputs=question_messages(questions), options=options, truncate=truncate
     )
-    return Call("Answer", request, convert.answer_results, timeout, adapter)
+    return Call("Answer", request, convert.answer_results, timeout, adapter, request_key)
 
 
 def embed(
@@ -168,16 +179,18 @@ def embed(
     pooling: Pooling = Pooling.MEAN,
     normalize: bool = False,
     truncate: bool = False,
+    request_key: str = "",
     timeout: float | None = None,
 ) -> Call[Results[Embedding]]:
     """Turn each input into one vector of the model's hidden size.
 
     Args:
         inputs: one text, or an iterable of texts, (text, text pair) tuples and lists of words.
-        adapter: an adapter's id, or "id@revision-prefix"; empty is the base model.
+        adapter: an adapter's id, "id@revision-prefix", or an alias; empty is the base model.
         pooling: how the hidden states of an input become one vector.
         normalize: whether to scale each vector to Euclidean length 1.
         truncate: whether to cut inputs that are too long rather than to fail.
+        request_key: see `classify`.
         timeout: see `classify`.
 
     Raises:
@@ -185,7 +198,7 @@ def embed(
     """
     options = embed_options(EmbedTask(adapter, pooling, normalize))
     request = infer_pb2.EmbedRequest(adapter=adapter, inputs=input_messages(inputs), options=options, truncate=truncate)
-    return Call("Embed", request, convert.embed_results, timeout, adapter)
+    return Call("Embed", request, convert.embed_results, timeout, adapter, request_key)
 
 
 def analyze(
@@ -193,6 +206,7 @@ def analyze(
     inputs: Inputs,
     *,
     truncate: bool = False,
+    request_key: str = "",
     timeout: float | None = None,
 ) -> Call[Results[InputAnalysis]]:
     """Ask several adapters about several inputs in one call: every input goes to every task.
@@ -201,13 +215,14 @@ def analyze(
         tasks: adapters' ids, or tasks with options (`ClassifyTask`, `TagTask`, `AnswerTask`, `EmbedTask`).
         inputs: as for `classify`; for question answering, (question, context) pairs.
         truncate: whether to cut inputs that are too long rather than to fail.
+        request_key: see `classify`.
         timeout: see `classify`.
 
     Raises:
         AdapterMuxClientError: of the first task that can't be served; the call fails as a whole.
     """
     request = AnalyzeRequest(tasks, inputs, truncate).to_message()
-    return Call("Analyze", request, convert.analyze_results, timeout)
+    return Call("Analyze", request, convert.analyze_results, timeout, request_key=request_key)
 
 
 def tokenize(inputs: Inputs, *, timeout: float | None = None) -> Call[Tokenization]:
@@ -226,6 +241,13 @@ def model(*, timeout: float | None = None) -> Call[ModelInfo]:
         AdapterMuxClientError: a subclass by status and reason; see `errors`.
     """
     return Call("GetModel", infer_pb2.GetModelRequest(), convert.model_info, timeout)
+
+
+def key_metadata(request_key: str) -> tuple[tuple[str, str], ...]:
+    """What sends a request key. Raises ValueError where no header can carry it: without it, requests would scatter."""
+    if not _KEY.fullmatch(request_key):
+        raise ValueError("request_key must be at most 256 printable ASCII characters without blanks")
+    return (("x-request-key", request_key),) if request_key else ()
 
 
 def method_signature(build: Callable[..., Call[Any]]) -> inspect.Signature:

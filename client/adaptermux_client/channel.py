@@ -12,14 +12,14 @@ _MAX_ATTEMPTS = 4
 _KEEPALIVE_SECONDS = 60
 
 _UNARY_INFER = ("Classify", "TagTokens", "Answer", "Embed", "Analyze", "Tokenize", "GetModel")
-_ADMIN_READS = ("GetAdapter", "ListAdapters", "GetServerStatus")
+_ADMIN_READS = ("GetAdapter", "ListAdapters", "ListAliases", "GetServerStatus")
 
 
 def service_config() -> dict[str, Any]:
     """The retry policy (https://github.com/grpc/proposal/blob/master/A6-client-retries.md).
 
     What reads is repeated when the connection fails; `Infer` also when the queue is full, since a refused request cost
-    the server nothing. Loads and unloads are never repeated by themselves. A failed try takes one of the throttle's
+    the server nothing. What changes something is never repeated by itself. A failed try takes one of the throttle's
     hundred tokens and a good one gives back a tenth; below half there are no retries, so they can't feed an overload.
     """
     return {
@@ -43,6 +43,8 @@ def channel_options() -> list[tuple[str, Any]]:
         # Notices a dead peer during a long call. More often than the server allows would end the connection.
         ("grpc.keepalive_time_ms", _KEEPALIVE_SECONDS * 1000),
         ("grpc.keepalive_timeout_ms", 10_000),
+        # A server that was away for long is found again as soon as a watch asks for it (gRPC's own bound is 2 minutes).
+        ("grpc.max_reconnect_backoff_ms", 5_000),
         ("grpc.primary_user_agent", f"adaptermux-python/{__version__}"),
     ]
 

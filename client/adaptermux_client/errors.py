@@ -23,15 +23,19 @@ AdapterMuxClientError
 │   └── StoreUnavailableError        the server's store can't be written
 ├── ResourceExhaustedError
 │   ├── QueueFullError               back off for `retry_after_seconds`
+│   ├── UploadsFullError             the server takes no more uploads at once: retry after `retry_after_seconds`
+│   ├── MemoryFullError              the adapter doesn't fit the engine beside those pinned or in use
 │   └── StoreFullError               the disk of the server's store is full
 ├── DeadlineExceededError          the call's timeout passed, in the server's queue or on the way
 │   └── DrainTimeoutError            an unload's drain didn't end in time
 ├── AbortedError
 │   ├── AdapterUnloadedError         the adapter was unloaded with force while the request waited
-│   └── ConcurrentChangeError        another load or unload of the same id is under way
+│   ├── ConcurrentChangeError        another load or unload of the same id is under way
+│   └── UploadStalledError           no message of the upload came for too long
 ├── DataLossError
 │   └── DigestMismatchError          an upload's bytes aren't those that were announced
 ├── UnavailableError               no connection, or the server went away
+│   ├── SourceUnavailableError       an adapter's source can't be reached now
 │   └── ShuttingDownError            the server said that it is stopping
 ├── CallCancelledError             cancelled by the other side; asyncio's own cancellation stays `CancelledError`
 └── InternalError                  a bug of the server; metadata "incident" is in its log
@@ -39,17 +43,15 @@ AdapterMuxClientError
 The base class itself stands for any other status, for example UNIMPLEMENTED.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import grpc
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.message import DecodeError, Message
-from google.rpc import error_details_pb2, status_pb2
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
 from grpc_status import rpc_status
 
-DOMAIN = "adaptermux"
-"""The `ErrorInfo.domain` of reasons that are ours; others (a proxy's, say) don't choose a class."""
+from adaptermux_client.error_details import details_of
 
 
 class AdapterMuxClientError(Exception):
@@ -175,6 +177,14 @@ class QueueFullError(ResourceExhaustedError):
     """The server's queue, or this adapter's share of it, is full; metadata "limit", "scope"."""
 
 
+class UploadsFullError(ResourceExhaustedError):
+    """As many uploads as the server takes at once are under way; metadata "limit"."""
+
+
+class MemoryFullError(ResourceExhaustedError):
+    """The adapter doesn't fit the engine beside those pinned or in use; metadata "needed_bytes", "limit_bytes"."""
+
+
 class StoreFullError(ResourceExhaustedError):
     """The disk of the server's store is full; nothing was changed."""
 
@@ -199,6 +209,10 @@ class ConcurrentChangeError(AbortedError):
     """Another load or unload of the same id is under way; metadata "adapter"."""
 
 
+class UploadStalledError(AbortedError):
+    """No message of the upload came for too long; nothing was kept."""
+
+
 class DataLossError(AdapterMuxClientError):
     """DATA_LOSS: what arrived isn't what was sent."""
 
@@ -209,6 +223,10 @@ class DigestMismatchError(DataLossError):
 
 class UnavailableError(AdapterMuxClientError):
     """UNAVAILABLE: nobody answers at the address, or the connection was lost."""
+
+
+class SourceUnavailableError(UnavailableError):
+    """The source of an adapter can't be reached now: retry after `retry_seconds`."""
 
 
 class ShuttingDownError(UnavailableError):
@@ -247,8 +265,12 @@ BY_REASON: dict[str, type[AdapterMuxClientError]] = {
     "DIGEST_MISMATCH": DigestMismatchError,
     "STORE_FULL": StoreFullError,
     "STORE_UNAVAILABLE": StoreUnavailableError,
+    "SOURCE_UNAVAILABLE": SourceUnavailableError,
     "ALIAS_NOT_FOUND": AliasNotFoundError,
     "ALIASED": AliasedError,
+    "UPLOAD_STALLED": UploadStalledError,
+    "UPLOADS_FULL": UploadsFullError,
+    "MEMORY_FULL": MemoryFullError,
 }
 
 BY_CODE: dict[grpc.StatusCode, type[AdapterMuxClientError]] = {
@@ -282,22 +304,13 @@ def from_rpc_error(error: grpc.RpcError) -> AdapterMuxClientError:
 def from_status(status: status_pb2.Status) -> AdapterMuxClientError:
     """The error that a `google.rpc.Status` describes; also of one that arrived inside a stream's response."""
     code = _CODE_OF_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN)
-    info, request, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
-    _unpack_into(info, status.details)
-    _unpack_into(request, status.details)
-    may_retry = _unpack_into(retry, status.details)
-    reason = info.reason if info.domain == DOMAIN else ""
-    cls = BY_REASON.get(reason) or BY_CODE.get(code, AdapterMuxClientError)
+    details = details_of(status)
+    cls = BY_REASON.get(details.reason) or BY_CODE.get(code, AdapterMuxClientError)
     return cls(
         status.message or code.name,
         code,
-        reason,
-        dict(info.metadata),
-        tuple((violation.field, violation.description) for violation in request.field_violations),
-        retry.retry_delay.ToNanoseconds() / 1e9 if may_retry else None,
+        details.reason,
+        details.metadata,
+        details.violations,
+        details.retry_after_seconds,
     )
-
-
-def _unpack_into(message: Message, details: Iterable[AnyMessage]) -> bool:
-    """Fill `message` from the detail of its type, if there is one."""
-    return any(detail.Unpack(message) for detail in details)

@@ -169,6 +169,8 @@ def server_status() -> adapter_admin_pb2.GetServerStatusResponse:
         version="0.1.0",
         start_time=Timestamp(seconds=1_700_000_000),
         adapters_by_state={"READY": 2},
+        adapters_by_tier={"DEVICE": 1, "DISK": 1},
+        tier_counts=adapter_admin_pb2.TierCounts(hits=900, host_misses=7, disk_misses=3, evictions=5, prefetches=2),
         queues=[adapter_admin_pb2.QueueStatus(adapter_id="pos", num_rows=3, oldest_wait=Duration(nanos=4_000_000))],
         num_rows_queued=3,
         rows=adapter_admin_pb2.RowCounts(accepted=1000, answered=990, cancelled=5, expired=2, rejected=1, failed=2),
@@ -181,7 +183,15 @@ def server_status() -> adapter_admin_pb2.GetServerStatusResponse:
         costs=adapter_admin_pb2.CostEstimates(
             traversal=Duration(nanos=12_000_000), batch=Duration(nanos=2_000_000), token=Duration(nanos=30_000)
         ),
-        memory=adapter_admin_pb2.MemoryStatus(base_bytes=90_852_864, adapter_bytes=702_352, resident_bytes=600_000_000),
+        memory=adapter_admin_pb2.MemoryStatus(
+            base_bytes=90_852_864,
+            adapter_bytes=702_352,
+            resident_bytes=600_000_000,
+            host_adapter_bytes=1_404_704,
+            store_bytes=5_000_000,
+            adapter_bytes_limit=1_048_576,
+            host_adapter_bytes_limit=0,
+        ),
         library_versions={"torch": "2.13.0", "peft": "0.21.2"},
     )
 

@@ -3,21 +3,17 @@
 Threads, not asyncio: the same server then serves the blocking client, the asyncio client and a CLI in a process.
 """
 
-import threading
 from collections.abc import Iterator
 from concurrent import futures
 from typing import Any
 
 import grpc
-from google.protobuf.message import Message
-from google.rpc import status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from adaptermux.v1 import adapter_admin_pb2, adapter_admin_pb2_grpc, infer_pb2, infer_pb2_grpc
+from adaptermux.v1 import adapter_admin_pb2_grpc, infer_pb2, infer_pb2_grpc
+from tests.client.fake_admin import FakeAdmin
 from tests.client.fake_answers import (
-    POS,
-    SENTIMENT,
     TIMINGS,
     adapter_ref,
     analyzed,
@@ -27,39 +23,9 @@ from tests.client.fake_answers import (
     model_info,
     not_found,
     pieces_of,
-    server_status,
     tagged,
 )
-
-Context = grpc.ServicerContext
-
-
-class Script:
-    """What the fake was asked, and what it shall do next."""
-
-    def __init__(self) -> None:
-        self.requests: list[Message] = []
-        self.metadata: list[dict[str, str | bytes]] = []
-        self.time_remaining: list[float | None] = []
-        self.failures: list[status_pb2.Status] = []
-        """The next calls fail with these, one each."""
-        self.hold: threading.Event | None = None
-        """If set, calls wait for it."""
-        self.arrived = threading.Event()
-        self.gone = threading.Event()
-        """Set when a held call ends before it was let go."""
-
-    def enter(self, request: Message, context: Context) -> None:
-        """Remember a call; then wait or fail if told to."""
-        self.requests.append(request)
-        self.metadata.append(dict(context.invocation_metadata()))
-        self.time_remaining.append(context.time_remaining())
-        if self.hold is not None:
-            context.add_callback(self.gone.set)
-            self.arrived.set()
-            self.hold.wait(30)
-        if self.failures:
-            context.abort_with_status(rpc_status.to_status(self.failures.pop(0)))
+from tests.client.script import Context, Script
 
 
 class FakeInfer(infer_pb2_grpc.InferServicer):
@@ -121,62 +87,6 @@ class FakeInfer(infer_pb2_grpc.InferServicer):
     def GetModel(self, request: infer_pb2.GetModelRequest, context: Context) -> infer_pb2.GetModelResponse:
         self._script.enter(request, context)
         return model_info()
-
-
-class FakeAdmin(adapter_admin_pb2_grpc.AdapterAdminServicer):
-    """`AdapterAdmin` over a dictionary of adapters, two to a page."""
-
-    def __init__(self, script: Script) -> None:
-        self._script = script
-        self.adapters = {adapter.id: adapter for adapter in (SENTIMENT, POS)}
-
-    def LoadAdapter(
-        self, request: adapter_admin_pb2.LoadAdapterRequest, context: Context
-    ) -> adapter_admin_pb2.LoadAdapterResponse:
-        self._script.enter(request, context)
-        adapter = adapter_admin_pb2.Adapter()
-        adapter.CopyFrom(SENTIMENT)
-        adapter.id, adapter.uri, adapter.weight = request.adapter_id, request.uri, request.weight
-        if request.validate_only:
-            adapter.state = adapter_admin_pb2.ADAPTER_STATE_UNLOADED
-        else:
-            self.adapters[adapter.id] = adapter
-        return adapter_admin_pb2.LoadAdapterResponse(adapter=adapter)
-
-    def UnloadAdapter(
-        self, request: adapter_admin_pb2.UnloadAdapterRequest, context: Context
-    ) -> adapter_admin_pb2.UnloadAdapterResponse:
-        self._script.enter(request, context)
-        adapter = self._known(request.adapter_id, context)
-        gone = adapter_admin_pb2.Adapter(id=adapter.id, state=adapter_admin_pb2.ADAPTER_STATE_UNLOADED)
-        return adapter_admin_pb2.UnloadAdapterResponse(adapter=gone)
-
-    def GetAdapter(
-        self, request: adapter_admin_pb2.GetAdapterRequest, context: Context
-    ) -> adapter_admin_pb2.GetAdapterResponse:
-        self._script.enter(request, context)
-        return adapter_admin_pb2.GetAdapterResponse(adapter=self._known(request.adapter_id, context))
-
-    def ListAdapters(
-        self, request: adapter_admin_pb2.ListAdaptersRequest, context: Context
-    ) -> adapter_admin_pb2.ListAdaptersResponse:
-        self._script.enter(request, context)
-        ids, size = sorted(self.adapters), request.page_size or 2
-        start = int(request.page_token or 0)
-        page = [self.adapters[each] for each in ids[start : start + size]]
-        token = str(start + size) if start + size < len(ids) else ""
-        return adapter_admin_pb2.ListAdaptersResponse(adapters=page, next_page_token=token)
-
-    def GetServerStatus(
-        self, request: adapter_admin_pb2.GetServerStatusRequest, context: Context
-    ) -> adapter_admin_pb2.GetServerStatusResponse:
-        self._script.enter(request, context)
-        return server_status()
-
-    def _known(self, adapter_id: str, context: Context) -> adapter_admin_pb2.Adapter:
-        if adapter_id not in self.adapters:
-            context.abort_with_status(rpc_status.to_status(not_found(adapter_id)))
-        return self.adapters[adapter_id]
 
 
 class FakeServer:

@@ -27,7 +27,17 @@ def test_analyze_without_any_adapter_says_so(run: Run, server: FakeServer) -> No
         (("classify", "sentiment", "\udc80"), "", "a text isn't UTF-8"),
         (("classify",), "", "Missing argument"),
         (("classify", "sentiment", "x", "--top-k", "-1"), "", "greater than or equal to 0"),
-        (("adapters", "load", "new"), "", "Missing argument"),
+        (("adapters", "load", "new"), "", "give either PATH or --revision"),
+        (("adapters", "load", "new", "/a", "--revision", "0" * 64), "", "give either PATH or --revision"),
+        (("adapters", "load", "new", "/a", "--meta", "team"), "", "KEY=VALUE"),
+        (("adapters", "load", "new", "/a", "--meta", "a=1", "--meta", "a=2"), "", "gives a twice"),
+        (("adapters", "push", "/no/such/folder", "--id", "new"), "", "does not exist"),
+        (("adapters", "update", "pos"), "", "at least one option"),
+        (("adapters", "update", "pos", "--meta", "a=1", "--no-meta"), "", "exclude each other"),
+        (("aliases", "set", "prod"), "", "Missing argument"),
+        (("aliases", "set", "prod", "pos=0"), "", "from 1 on"),
+        (("aliases", "set", "prod", "pos=1", "pos=2"), "", "given twice"),
+        (("apply",), "", "Missing option"),
         (("nonsense",), "", "No such command"),
     ],
 )
@@ -72,6 +82,7 @@ def test_an_adapter_of_another_task_names_the_command_that_fits(run: Run, server
         ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", None, 5, "DEADLINE_EXCEEDED"),
         ("DEADLINE_EXCEEDED", "", None, 5, "--timeout gives it more"),
         ("UNAVAILABLE", "SHUTTING_DOWN", None, 4, "SHUTTING_DOWN"),
+        ("UNAVAILABLE", "SOURCE_UNAVAILABLE", 0.5, 1, "retry in 0.5 s"),
     ],
 )
 def test_the_exit_code_tells_kinds_of_failures_apart(  # noqa: PLR0917

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from tests.client.fake_server import FakeServer
+from tests.client.folders import adapter_folder
 
 COMMAND = (sys.executable, "-c", "from adaptermux_client.cli import main; main()")
 
@@ -89,22 +91,27 @@ def test_an_interrupt_exits_with_130_and_cancels_the_call(server: FakeServer) ->
 
 def test_a_terminal_gets_a_table_within_its_width(server: FakeServer) -> None:
     """Long texts are folded, and a last line says who answered in what time."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, "classify", "sentiment", "good " * 40, "bad"],
-        env=environment(server),
-        stdin=follower,
-        stdout=follower,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(follower)
-    shown = read_all(leader).decode()
-    process.wait(60)
+    shown = on_a_terminal(server, "classify", "sentiment", "good " * 40, "bad", columns="80")
 
-    assert process.returncode == 0
     assert "sentiment@3fa9c1d2 · waited 2.0 ms · computed 9.0 ms" in shown
     assert shown.count("good") == 40
     assert shown.count("\n") > 5
+
+
+def on_a_terminal(server: FakeServer, *arguments: str, columns: str) -> str:
+    """What a command that ends well prints on a terminal."""
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        env=environment(server) | {"COLUMNS": columns},
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    shown = read_all(leader).decode()
+    assert process.wait(60) == 0
+    return shown
 
 
 def read_all(terminal: int) -> bytes:
@@ -119,3 +126,21 @@ def read_all(terminal: int) -> bytes:
             os.close(terminal)
             return found
         found += part
+
+
+@pytest.mark.parametrize(("columns", "shown"), [("200", True), ("80", False)])
+def test_a_narrow_terminal_gets_fewer_columns(server: FakeServer, columns: str, shown: bool) -> None:
+    """Rather than cells in pieces; what matters most stays, and each adapter is a line."""
+    printed = on_a_terminal(server, "adapters", "list", columns=columns)
+
+    assert shown is ("EXECUTOR" in printed)
+    assert "sequence classification" in printed
+    assert all("READY" in line for line in printed.splitlines() if "sentiment" in line or "pos" in line)
+
+
+def test_a_push_from_a_terminal_shows_its_progress(server: FakeServer, tmp_path: Path) -> None:
+    """As a bar that is gone afterwards."""
+    printed = on_a_terminal(server, "adapters", "push", str(adapter_folder(tmp_path)), "--id", "new", columns="100")
+
+    assert "sending new" in printed
+    assert "pushed and loaded" in printed

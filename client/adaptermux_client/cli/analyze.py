@@ -26,7 +26,8 @@ from adaptermux_client.results import (
     Task,
     TaskResult,
 )
-from adaptermux_client.sync_client import AdapterMuxClient, AdminClient
+from adaptermux_client.sync_admin import AdminClient
+from adaptermux_client.sync_client import AdapterMuxClient
 
 _MAX_ROWS = 1024  # tasks × inputs in one call
 _KINDS: dict[type, str] = {

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from adaptermux_client import __version__
-from adaptermux_client.cli import adapters, analyze, infer, serve, server
+from adaptermux_client.cli import adapters, aliases, analyze, apply, infer, serve, server
 
 _EPILOG = "\n\n".join(
     (
@@ -49,6 +49,8 @@ app.command(rich_help_panel=_ASK)(infer.embed)
 app.command(rich_help_panel=_ASK)(analyze.analyze)
 app.command(rich_help_panel=_ASK)(infer.tokenize)
 app.add_typer(adapters.app, name="adapters", rich_help_panel=_RUN)
+app.add_typer(aliases.app, name="aliases", rich_help_panel=_RUN)
+app.command(rich_help_panel=_RUN)(apply.apply)
 app.command(rich_help_panel=_RUN, **serve.SETTINGS)(serve.serve)
 app.command(rich_help_panel=_RUN)(server.status)
 app.command(rich_help_panel=_RUN)(server.model)

@@ -11,24 +11,32 @@ from rich.text import Text
 from adaptermux_client.cli.output import plain, stderr
 from adaptermux_client.errors import (
     AdapterMuxClientError,
-    AdapterNotFoundError,
     DeadlineExceededError,
     DrainTimeoutError,
+    SourceUnavailableError,
     TaskMismatchError,
     UnavailableError,
 )
 
 
 class ExitCode(IntEnum):
-    """How the process ends; 2 (usage) and 130 (interrupted) are set by typer."""
+    """How the process ends; USAGE and 130 (interrupted) are set by typer too."""
 
     SERVER_ERROR = 1
+    USAGE = 2
     MISSING_EXTRA = 3
     UNREACHABLE = 4
     DEADLINE = 5
 
 
 _COMMANDS = {"Classify": "classify", "TagTokens": "tag", "Answer": "answer", "Embed": "embed"}
+_ADVICE = {
+    "ADAPTER_NOT_FOUND": "adaptermux adapters list shows those that are loaded",
+    "ALIAS_NOT_FOUND": "adaptermux aliases list shows those that there are",
+    "ALIASED": "adaptermux aliases set moves an alias, adaptermux aliases delete removes it",
+    "REVISION_NOT_FOUND": "adaptermux adapters push sends it",
+}
+"""What to do, by reason."""
 
 
 @contextmanager
@@ -38,6 +46,20 @@ def reporting(address: str) -> Iterator[None]:
         yield
     except AdapterMuxClientError as error:
         fail(_headline(error, address), _exit_code(error), _facts(error), _when(error), _advice(error))
+
+
+@contextmanager
+def reading_files() -> Iterator[None]:
+    """Report what can't be read on this machine, as wrong usage."""
+    try:
+        yield
+    except OSError as error:
+        fail(explain_file(error), ExitCode.USAGE)
+
+
+def explain_file(error: OSError) -> str:
+    """Which file, and why not."""
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 
 def fail(message: str, code: ExitCode, *notes: str) -> None:
@@ -60,10 +82,10 @@ def _headline(error: AdapterMuxClientError, address: str) -> str:
 
 def _exit_code(error: AdapterMuxClientError) -> ExitCode:
     match error:
+        case DrainTimeoutError() | SourceUnavailableError():
+            return ExitCode.SERVER_ERROR
         case UnavailableError():
             return ExitCode.UNREACHABLE
-        case DrainTimeoutError():
-            return ExitCode.SERVER_ERROR
         case DeadlineExceededError():
             return ExitCode.DEADLINE
         case _:
@@ -84,8 +106,6 @@ def _advice(error: AdapterMuxClientError) -> str:
     match error:
         case TaskMismatchError(metadata={"rpc": rpc}) if rpc in _COMMANDS:
             return f"adaptermux {_COMMANDS[rpc]} asks it"
-        case AdapterNotFoundError():
-            return "adaptermux adapters list shows those that are loaded"
         case UnavailableError(reason=""):
             return f"is the server running there? --address and --admin-address choose another\n       {error.message}"
         case DeadlineExceededError(reason=""):
@@ -93,4 +113,4 @@ def _advice(error: AdapterMuxClientError) -> str:
         case AdapterMuxClientError(code=grpc.StatusCode.UNIMPLEMENTED):
             return "this listener doesn't serve that; --address is the data listener, --admin-address the admin one"
         case _:
-            return ""
+            return _ADVICE.get(error.reason, "")

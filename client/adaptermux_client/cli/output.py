@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import typer
 from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.progress import Progress
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +22,7 @@ T = TypeVar("T")
 Out = TypeVar("Out")
 
 _PIPE_WIDTH = 10_000
+_COLUMN_GAP = 3  # what a table puts between columns
 # A terminal would obey control characters that stand in texts or in labels.
 _CONTROLS = dict.fromkeys((*range(9), *range(11, 32), *range(127, 160)), "�")
 
@@ -52,6 +53,24 @@ def table(*columns: str, right: Sequence[str] = ()) -> Table:
     for column in columns:
         grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return grid
+
+
+def fitting(columns: Mapping[str, Sequence[Text]], *, right: Sequence[str], expendable: Sequence[str]) -> Table:
+    """A table of columns of equal lengths. A terminal that is too narrow for all gets fewer, the first of `expendable`
+    left out first: cells in pieces can't be read. Into a pipe go all."""
+    shown = list(columns)
+    room = Console().width if sys.stdout.isatty() else _PIPE_WIDTH
+    for name in expendable:
+        if sum(_width(each, columns[each]) for each in shown) > room:
+            shown.remove(name)
+    grid = table(*shown, right=right)
+    for row in zip(*(columns[name] for name in shown), strict=True):
+        grid.add_row(*row)
+    return grid
+
+
+def _width(name: str, cells: Sequence[Text]) -> int:
+    return max((len(name), *(cell.cell_len for cell in cells))) + _COLUMN_GAP
 
 
 def print_json(value: object) -> None:
@@ -90,6 +109,19 @@ def waiting(what: str) -> Iterator[None]:
         return
     with console.status(f"{what} …"):
         yield
+
+
+@contextmanager
+def uploading(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """What reports the progress of an upload, as a bar; None where there is no terminal."""
+    console = stderr()
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(f"sending {what}", total=None)
+        yield lambda sent, total: progress.update(task, completed=sent, total=total)
 
 
 def in_batches(items: Sequence[T], size: int, call: Callable[[Sequence[T]], Out]) -> list[Out]:

@@ -6,14 +6,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from adaptermux_client.admin_results import ServerStatus
+from adaptermux_client.admin_results import MemoryStatus, ServerStatus, TierCounts
 from adaptermux_client.cli import options
 from adaptermux_client.cli.border import ExitCode, reporting
 from adaptermux_client.cli.output import plain, print_json, show, stderr, table
 from adaptermux_client.cli.units import size, span_of_time
 from adaptermux_client.errors import AdapterMuxClientError
 from adaptermux_client.results import HealthStatus, ModelInfo
-from adaptermux_client.sync_client import AdapterMuxClient, AdminClient
+from adaptermux_client.sync_admin import AdminClient
+from adaptermux_client.sync_client import AdapterMuxClient
 
 
 def status(
@@ -71,7 +72,7 @@ def _summary(found: ServerStatus, now: datetime) -> Table:
     up = f", up {span_of_time((now - found.start_time).total_seconds())}" if found.start_time else ""
     states = (f"{count} {state}" for state, count in sorted(found.adapters_by_state.items()))
     kernels = sorted(found.forwards_by_kernel.items())
-    rows, costs, memory = found.rows, found.costs, found.memory
+    rows, costs = found.rows, found.costs
     return _facts(
         ("server", f"AdapterMux {found.version}{up}"),
         ("adapters", " · ".join(states) or "none"),
@@ -93,12 +94,30 @@ def _summary(found: ServerStatus, now: datetime) -> Table:
             f"traversal {costs.traversal_seconds * 1e3:.2f} ms · batch {costs.batch_seconds * 1e3:.2f} ms"
             f" + {costs.token_seconds * 1e6:.1f} µs a token",
         ),
-        (
-            "memory",
-            f"base {size(memory.base_bytes)} · adapters {size(memory.adapter_bytes)}"
-            f" · process {size(memory.resident_bytes)}",
-        ),
+        *_memory(found.memory),
+        ("tiers", " · ".join(f"{count} {tier}" for tier, count in sorted(found.adapters_by_tier.items())) or "none"),
+        ("", _tier_counts(found.tier_counts)),
         ("libraries", " · ".join(f"{name} {version}" for name, version in sorted(found.library_versions.items()))),
+    )
+
+
+def _memory(memory: MemoryStatus) -> list[tuple[str, str]]:
+    engine = _bounded(memory.adapter_bytes, memory.adapter_bytes_limit)
+    host = _bounded(memory.host_adapter_bytes, memory.host_adapter_bytes_limit)
+    return [
+        ("memory", f"base {size(memory.base_bytes)} · process {size(memory.resident_bytes)}"),
+        ("", f"adapters {engine} in the engine · {host} in host memory · {size(memory.store_bytes)} in the store"),
+    ]
+
+
+def _bounded(num_bytes: int, limit: int) -> str:
+    return f"{size(num_bytes)} of {size(limit)}" if limit else size(num_bytes)
+
+
+def _tier_counts(counts: TierCounts) -> str:
+    return (
+        f"{counts.hits:,} requests found theirs in the engine · {counts.host_misses:,} in host memory"
+        f" · {counts.disk_misses:,} on disk · {counts.evictions:,} evictions · {counts.prefetches:,} prefetches"
     )
 
 

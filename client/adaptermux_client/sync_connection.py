@@ -1,0 +1,69 @@
+"""What the blocking clients share: a channel, and the way in which calls are made on it."""
+
+from collections.abc import Callable
+from functools import wraps
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+
+import grpc
+
+from adaptermux_client import health
+from adaptermux_client.calls import Call, grpc_timeout, method_signature
+from adaptermux_client.channel import channel_options
+from adaptermux_client.errors import from_rpc_error
+from adaptermux_client.results import HealthStatus
+
+P = ParamSpec("P")
+Out = TypeVar("Out")
+Stub = TypeVar("Stub")
+
+
+class SyncConnection(Generic[Stub]):
+    """A channel to one listener, its stub, and the way in which calls are made on it."""
+
+    def __init__(self, address: str, timeout: float | None, channel: grpc.Channel | None) -> None:
+        self._own_channel = channel is None
+        self._channel = channel or grpc.insecure_channel(address, options=channel_options())
+        self._timeout = timeout
+        self._health = health.HealthStub(self._channel)
+        self.stub: Stub = self._make_stub(self._channel)
+        """The generated stub, for whatever this client doesn't wrap."""
+
+    def _make_stub(self, channel: grpc.Channel) -> Stub:
+        raise NotImplementedError
+
+    def health(self, service: str = "", *, timeout: float | None = None) -> HealthStatus:
+        """Ask whether the server, or one of its services by full name, serves. Unknown service: NotFoundError."""
+        return self._perform(health.check(service, timeout=timeout), self._health)
+
+    def close(self) -> None:
+        """Close the channel, unless the caller prepared it. Calls in flight are cancelled."""
+        if self._own_channel:
+            self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _perform(self, call: Call[Out], stub: Any = None) -> Out:
+        method = getattr(stub or self.stub, call.rpc)
+        try:
+            response = method(call.request, timeout=grpc_timeout(call.timeout, self._timeout), metadata=call.metadata)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+        return call.parse(response)
+
+
+def method_of(build: Callable[P, Call[Out]]) -> Callable[Concatenate[SyncConnection[Any], P], Out]:
+    """A method that makes the call which `build` describes; it has the signature and the docstring of `build`."""
+
+    @wraps(build)
+    def method(client: SyncConnection[Any], /, *args: P.args, **kwargs: P.kwargs) -> Out:
+        return client._perform(build(*args, **kwargs))
+
+    method.__signature__ = method_signature(build)  # type: ignore[attr-defined]
+    return method
