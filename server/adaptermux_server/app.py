@@ -11,17 +11,26 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import structlog
 from prometheus_client import CollectorRegistry, start_http_server
 
+from adaptermux_server.adapters.catalog import Catalog
 from adaptermux_server.adapters.config_fields import METHODS
-from adaptermux_server.adapters.lifecycle import Lifecycle
-from adaptermux_server.adapters.options import LoadOptions
+from adaptermux_server.adapters.control import ControlPlane, build_control_plane
 from adaptermux_server.adapters.registry import AdapterRegistry
+from adaptermux_server.adapters.room import TierLimits
+from adaptermux_server.adapters.sources import Sources
+from adaptermux_server.adapters.starting import load_at_start
+from adaptermux_server.adapters.store.failures import StoreOpenError
+from adaptermux_server.adapters.store.store import Store
 from adaptermux_server.config import ServerSettings
 from adaptermux_server.engine.engine import Engine, EngineSettings, open_engine
+from adaptermux_server.engine.fingerprint import fingerprint
+from adaptermux_server.errors import AdapterMuxError
 from adaptermux_server.metrics import RpcMetrics, SchedulerCollector
 from adaptermux_server.scheduler.loop import Scheduler
 from adaptermux_server.scheduler.settings import SchedulerSettings
@@ -81,25 +90,31 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
         scheduler = Scheduler(engine.run, _scheduler_settings(settings))
         await scheduler.start()
         stack.push_async_callback(scheduler.close)
-        registry = AdapterRegistry()
-        lifecycle = _lifecycle(settings, registry, engine, scheduler)
-        stack.push_async_callback(lifecycle.close)
+        control = await _control_plane(settings, engine, scheduler, stack)
         rpc_metrics = _metrics(settings, scheduler, stack)
         model = _model_info(settings, engine)
         tokenizing = Tokenizing(engine.backbone.tokenizer, model.max_tokens)
-        service = InferenceService(registry, scheduler, tokenizing, _text_pool(settings, stack))
-        infer = InferServicer(service, model, rpc_metrics, settings.max_concurrent_streamed_requests)
-        admin = AdapterAdminServicer(
-            registry, lifecycle, lambda: _picture(start_time, registry, scheduler, engine), rpc_metrics
+        service = InferenceService(
+            control.registry,
+            control.tiers,
+            queue=scheduler,
+            tokenizing=tokenizing,
+            pool=_text_pool(settings, stack),
         )
+        infer = InferServicer(service, model, rpc_metrics, settings.max_concurrent_streamed_requests)
+        admin = AdapterAdminServicer(control, lambda: _picture(start_time, control, scheduler, engine), rpc_metrics)
         limits = {"max_message_bytes": settings.max_message_bytes, "max_pending_rpcs": settings.max_pending_rpcs}
         data = data_listener(infer, settings.address, **limits)
-        control = admin_listener(admin, settings.admin_address, **limits)
-        stack.push_async_callback(_stop, (data, control))
-        addresses = [await listener.start() for listener in (data, control)]
-        await _load_first(settings, lifecycle)
-        stack.push_async_callback(_drain, (data, control), scheduler, settings.drain_seconds)
-        for listener in (data, control):
+        listeners = (data, admin_listener(admin, settings.admin_address, **limits))
+        stack.push_async_callback(_stop, listeners)
+        # Before anybody can ask for a change: what was registered comes first.
+        await control.restoring.run()
+        addresses = [await listener.start() for listener in listeners]
+        await control.restoring.bring_up_pinned()
+        await load_at_start(control, {id_: settings.resolved(folder) for id_, folder in settings.adapters.items()})
+        control.upkeep.start()
+        stack.push_async_callback(_drain, listeners, control, scheduler, settings.drain_seconds)
+        for listener in listeners:
             await listener.set_serving(True)
         _log.info("serving", model=settings.shown_model_id, seconds=round(time.time() - start_time, 1))
         yield RunningServer(*addresses)
@@ -139,14 +154,33 @@ def _scheduler_settings(settings: ServerSettings) -> SchedulerSettings:
         raise StartError(str(error)) from error
 
 
-def _lifecycle(settings: ServerSettings, registry: AdapterRegistry, engine: Engine, scheduler: Scheduler) -> Lifecycle:
-    return Lifecycle(
-        registry,
+async def _control_plane(
+    settings: ServerSettings, engine: Engine, scheduler: Scheduler, stack: AsyncExitStack
+) -> ControlPlane:
+    folder = settings.store or Path(stack.enter_context(TemporaryDirectory(prefix="adaptermux-store-")))
+    try:
+        catalog = Catalog(await asyncio.to_thread(Store, folder))
+    except (StoreOpenError, AdapterMuxError) as error:
+        raise StartError(f"can't open the store {folder}: {error}") from error
+    stack.push_async_callback(asyncio.to_thread, catalog.close)
+    try:
+        sources = Sources(settings.allowed_roots, catalog.workspace)
+    except ValueError as error:
+        raise StartError(str(error)) from error
+    control = build_control_plane(
+        AdapterRegistry(settings.max_wait_seconds),
         engine,
         scheduler,
-        allowed_roots=settings.allowed_roots,
-        default_max_wait_seconds=settings.max_wait_seconds,
+        catalog,
+        sources,
+        base=await asyncio.to_thread(fingerprint, engine.backbone, settings.executor, *sorted(_versions().items())),
+        tier_limits=TierLimits(
+            settings.max_device_adapters, settings.max_device_adapter_bytes, settings.max_host_adapter_bytes
+        ),
+        keep_unused_seconds=settings.keep_unused_seconds,
     )
+    stack.push_async_callback(control.close)
+    return control
 
 
 def _metrics(settings: ServerSettings, scheduler: Scheduler, stack: AsyncExitStack) -> RpcMetrics:
@@ -190,29 +224,32 @@ async def _stop(listeners: tuple[Listener, ...]) -> None:
     await asyncio.gather(*(listener.stop(_LAST_WORDS_SECONDS) for listener in listeners))
 
 
-async def _load_first(settings: ServerSettings, lifecycle: Lifecycle) -> None:
-    for adapter_id, folder in settings.adapters.items():
-        uri = str(settings.resolved(folder))
-        record = await lifecycle.load(LoadOptions(adapter_id=adapter_id, uri=uri))
-        _log.info("adapter loaded", adapter=adapter_id, revision=record.revision[:12])
-
-
-async def _drain(listeners: tuple[Listener, ...], scheduler: Scheduler, timeout_seconds: float) -> None:
+async def _drain(
+    listeners: tuple[Listener, ...], control: ControlPlane, scheduler: Scheduler, timeout_seconds: float
+) -> None:
     for listener in listeners:
         await listener.set_serving(False)
+    # Streams that would never end by themselves, or only when their clients are done.
+    control.registry.feed.close()
+    await control.uploads.close()
     await scheduler.drain(timeout_seconds)
 
 
-def _picture(start_time: float, registry: AdapterRegistry, scheduler: Scheduler, engine: Engine) -> ServerPicture:
-    memory = engine.memory()
+def _picture(start_time: float, control: ControlPlane, scheduler: Scheduler, engine: Engine) -> ServerPicture:
+    memory, records = engine.memory(), control.registry.list()
     return ServerPicture(
         version=version("adaptermux"),
         start_time=start_time,
-        adapters_by_state=Counter(record.state for record in registry.list()),
-        adapter_of_slot=registry.ids_by_slot(),
+        adapters_by_state=Counter(record.state for record in records),
+        adapters_by_tier=Counter(record.tier for record in records if record.tier is not None),
+        tier_counts=control.tiers.counts,
+        tier_limits=control.tiers.limits,
+        adapter_of_slot=control.registry.ids_by_slot(),
         scheduler=scheduler.status(),
         base_bytes=memory.base_bytes,
         adapter_bytes=memory.adapter_bytes,
+        host_adapter_bytes=control.tiers.host_bytes,
+        store_bytes=control.catalog.num_bytes,
         resident_bytes=psutil.Process().memory_info().rss,
         library_versions=_versions(),
     )

@@ -83,6 +83,31 @@ class AdapterState(Enum):
     FAILED = "FAILED"
 
 
+class Tier(Enum):
+    """Where an adapter's tensors are."""
+
+    DEVICE = "DEVICE"
+    """In the engine."""
+    HOST = "HOST"
+    """In host memory, ready for the engine."""
+    DISK = "DISK"
+    """In the store alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class TierCounts:
+    """Where requests found their adapters, and what was moved, since the start."""
+
+    hits: int = 0
+    """In the engine."""
+    host_misses: int = 0
+    disk_misses: int = 0
+    evictions: int = 0
+    """Out of the engine, to make room."""
+    prefetches: int = 0
+    """Into the engine, before a request asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """A point in time (of the given monotonic clock) by which an answer is of use; infinite: there is none."""

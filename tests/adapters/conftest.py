@@ -12,5 +12,5 @@ from tests.adapters.rig import Rig
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     rig = Rig(tmp_path)
     yield rig
-    await rig.lifecycle.close()
+    await rig.close()
     rig.assert_consistent()

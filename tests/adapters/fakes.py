@@ -11,6 +11,7 @@ from adaptermux_server.types import AdapterSpec, ExecutorKind, ProblemType
 @dataclass(frozen=True)
 class FakePrepared:
     spec: AdapterSpec
+    digest: str
 
 
 class Gate:
@@ -38,7 +39,7 @@ class FakeModelHost:
     slots: dict[int, FakePrepared] = field(default_factory=dict)
     failures: dict[str, Exception] = field(default_factory=dict)
     gates: Mapping[str, Gate] = field(
-        default_factory=lambda: {step: Gate() for step in ("prepare", "install", "remove")}
+        default_factory=lambda: {step: Gate() for step in ("prepare", "install", "evict", "remove")}
     )
     prepared: list[tuple[str, tuple[str, ...], ProblemType | None]] = field(default_factory=list)
 
@@ -57,21 +58,34 @@ class FakeModelHost:
             size_bytes=checkpoint.num_bytes,
             executor=self.executor,
         )
-        return FakePrepared(spec)
+        return FakePrepared(spec, checkpoint.digest)
 
     async def install(self, slot: int, prepared: FakePrepared) -> None:
         await self._step("install")
         assert slot not in self.slots
         self.slots[slot] = prepared
 
+    async def evict(self, slot: int) -> FakePrepared | None:
+        """After a failure, too, the slot is free."""
+        await self.gates["evict"].passing()
+        prepared = self.slots.pop(slot)
+        self._fail_if_told("evict")
+        return prepared if prepared.spec.executor is ExecutorKind.BANK else None
+
     async def remove(self, slot: int) -> None:
-        await self._step("remove")
+        """After a failure, too, the slot is free."""
+        await self.gates["remove"].passing()
         del self.slots[slot]
+        self._fail_if_told("remove")
 
     async def _step(self, name: str) -> None:
         await self.gates[name].passing()
+        self._fail_if_told(name)
+
+    def _fail_if_told(self, name: str) -> None:
         if name in self.failures:
-            raise self.failures[name]
+            # As if it were a new one.
+            raise self.failures[name].with_traceback(None)
 
 
 @dataclass

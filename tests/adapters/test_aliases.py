@@ -82,7 +82,7 @@ def test_the_aliases_that_point_at_an_adapter_are_known_and_follow_each_change()
 def test_row_3_names_and_targets_have_the_form_of_ids(name: str) -> None:
     with pytest.raises(InvalidRequestError, match=r"^alias\.name: "):
         Alias(name, (AliasTarget("a"),))
-    with pytest.raises(InvalidRequestError, match=r"^alias\.targets\[1\]\.adapter_id: "):
+    with pytest.raises(InvalidRequestError, match=r"^alias\.targets\[1\]\.adapter: "):
         Alias("prod", (AliasTarget("a"), AliasTarget(name)))
 
 
@@ -113,8 +113,8 @@ def test_targets_at_their_limits_pass() -> None:
 @pytest.mark.parametrize(
     ("refused", "field"),
     [
-        (alias("new", a=1, prod=1), "alias.targets[1].adapter_id"),
-        (alias("new", new=1), "alias.targets[0].adapter_id"),
+        (alias("new", a=1, prod=1), "alias.targets[1].adapter"),
+        (alias("new", new=1), "alias.targets[0].adapter"),
         (alias("x", y=1), "alias.name"),
     ],
 )

@@ -35,15 +35,15 @@ async def test_a_loaded_adapter_is_ready_in_a_slot_of_its_own(rig: Rig) -> None:
     ) == (AdapterState.READY, 100.0, None, 2.0, 0.25)
     assert record.spec is not None
     assert record.spec == rig.model.slots[1].spec
-    assert rig.queue.slots == {1: ("x", 2.0, 0.25, ExecutorKind.BANK), 2: ("y", 1.0, 3.0, ExecutorKind.SWITCH)}
+    assert rig.queue.slots == {1: ("x", 2.0, None, ExecutorKind.BANK), 2: ("y", 1.0, 3.0, ExecutorKind.SWITCH)}
 
 
 async def test_labels_and_problem_type_of_the_load_come_before_those_of_the_files(rig: Rig) -> None:
     model_config = {"num_labels": 2, "problem_type": "regression"}
-    write_adapter(rig.root / "c", model_config=model_config)
+    write_adapter(rig.root / "other", model_config=model_config)
 
-    from_files = await rig.load("x", "c")
-    given = await rig.load("y", "c", labels=("no", "yes"), problem_type=ProblemType.MULTI_LABEL)
+    from_files = await rig.load("x", "other")
+    given = await rig.load("y", "other", labels=("no", "yes"), problem_type=ProblemType.MULTI_LABEL)
 
     assert from_files.spec
     assert given.spec
@@ -62,10 +62,10 @@ async def test_labels_and_problem_type_of_the_load_come_before_those_of_the_file
 async def test_options_that_the_task_does_not_have_are_refused(
     rig: Rig, task_type: str | None, options: dict[str, Any], field: str
 ) -> None:
-    write_adapter(rig.root / "c", config={**LORA_CONFIG, "task_type": task_type})
+    write_adapter(rig.root / "other", config={**LORA_CONFIG, "task_type": task_type})
 
     with pytest.raises(InvalidRequestError) as caught:
-        await rig.load("x", "c", **options)
+        await rig.load("x", "other", **options)
 
     assert [field] == [name for name, _ in caught.value.violations]
 
@@ -156,10 +156,10 @@ async def test_an_id_whose_first_load_fails_is_failed_until_it_is_loaded_again(r
 
 
 async def test_a_load_that_fails_at_its_files_asks_nothing_of_the_model(rig: Rig) -> None:
-    write_adapter(rig.root / "c", config={**LORA_CONFIG, "bias": "all"})
+    write_adapter(rig.root / "other", config={**LORA_CONFIG, "bias": "all"})
 
     for uri, error in [
-        (str(rig.root / "c"), ConfigUnsupportedError),
+        (str(rig.root / "other"), ConfigUnsupportedError),
         (str(rig.root / "missing"), SourceInvalidError),
         ("/etc", SourceForbiddenError),
         ("http://localhost/a", SourceForbiddenError),

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from adaptermux_server.adapters.registry import AdapterRegistry, RevisionKey, ServedAdapter
+from adaptermux_server.adapters.registry import AdapterRegistry
+from adaptermux_server.adapters.served import RevisionKey, ServedAdapter, ServingOptions
 from adaptermux_server.errors import (
     AdapterNotFoundError,
     AdapterNotReadyError,
@@ -19,17 +20,16 @@ DIGEST = "0123456789abcdef" * 4
 
 def registry_with(*ids: str, now: float = 100.0) -> AdapterRegistry:
     """A registry in which these ids serve, each in a slot of its own."""
-    registry = AdapterRegistry(clock=lambda: now)
+    registry = AdapterRegistry(0.5, clock=lambda: now)
     for adapter_id in ids:
-        entry = registry.begin_load(adapter_id, "/a", 1.0, 0.5)
-        registry.publish(entry, served(registry, adapter_id))
+        entry = registry.begin_load(adapter_id, "/a", ServingOptions())
+        registry.publish(entry, served(registry, adapter_id), [])
+        registry.end_change(entry)
     return registry
 
 
 def served(registry: AdapterRegistry, adapter_id: str) -> ServedAdapter:
-    return ServedAdapter(
-        adapter_id, RevisionKey(DIGEST, (), None), registry.next_slot(), SPEC, "/a", 1.0, 0.5, registry.clock
-    )
+    return ServedAdapter(adapter_id, RevisionKey(DIGEST), SPEC, "/a", clock=registry.clock)
 
 
 @pytest.mark.parametrize("reference", ["x", "x@01234567", f"x@{DIGEST}"])
@@ -37,7 +37,7 @@ def test_a_lease_gives_what_serves_the_reference(reference: str) -> None:
     registry = registry_with("w", "x")
 
     with registry.lease(reference) as found:
-        assert (found.id, found.slot, found.revision, found.spec) == ("x", 2, DIGEST, SPEC)
+        assert (found.id, found.revision, found.spec) == ("x", DIGEST, SPEC)
 
 
 def test_row_1_an_unknown_id_is_not_found_and_near_names_are_told() -> None:
@@ -64,7 +64,7 @@ def test_another_revision_than_the_serving_one_is_not_found_and_the_serving_one_
 def test_row_2_an_id_that_does_not_serve_says_its_state() -> None:
     registry = registry_with("x")
     registry.begin_unload("x")
-    registry.begin_load("y", "/a", 1.0, 0.5)
+    registry.begin_load("y", "/a", ServingOptions())
 
     for adapter_id, state in [("x", AdapterState.DRAINING), ("y", AdapterState.LOADING)]:
         with pytest.raises(AdapterNotReadyError) as caught:
@@ -74,7 +74,7 @@ def test_row_2_an_id_that_does_not_serve_says_its_state() -> None:
 
 def test_row_3_a_malformed_reference_names_the_field_it_came_from() -> None:
     with pytest.raises(InvalidRequestError, match=r"^items\[3\]\.adapter: "):
-        registry_with("x").lease("X", "items[3].adapter")
+        registry_with("x").lease("X", field="items[3].adapter")
 
 
 def test_leases_are_counted_and_end_with_an_error_too() -> None:
@@ -121,21 +121,12 @@ def test_adapters_are_listed_by_id() -> None:
     assert [record.id for record in registry_with("c", "a", "b.a").list()] == ["a", "b.a", "c"]
 
 
-def test_slots_are_never_given_twice() -> None:
-    registry = registry_with("x")
-    entry = registry.begin_unload("x")
-    registry.release(entry, entry.revisions[0])
-    registry.forget(entry)
-
-    assert registry.next_slot() == 2
-
-
 def test_one_change_at_a_time_claims_an_id() -> None:
     registry = registry_with("x")
-    registry.begin_load("x", "/b", 1.0, 0.5)
+    registry.begin_load("x", "/b", ServingOptions())
 
     with pytest.raises(ConcurrentChangeError):
-        registry.begin_load("x", "/c", 1.0, 0.5)
+        registry.begin_load("x", "/c", ServingOptions())
     with pytest.raises(ConcurrentChangeError):
         registry.begin_unload("x")
 

@@ -84,7 +84,7 @@ async def test_an_unload_waits_for_earlier_revisions_too(rig: Rig) -> None:
         await rig.model.gates["remove"].entered.wait()
         await turn()
 
-        assert [slot for slot, _ in rig.queue.failed] == [1, 2]
+        assert {slot for slot, _ in rig.queue.failed} == {1, 2}
         assert not unloading.done()
 
     await unloading
@@ -187,7 +187,7 @@ async def test_closing_ends_what_is_under_way_and_refuses_the_rest(rig: Rig) -> 
     with rig.registry.lease("y"):
         unloading = asyncio.create_task(rig.lifecycle.unload("y"))
         await turn()
-        await rig.lifecycle.close()
+        await rig.control.close()
 
         for change in (loading, unloading, rig.load("z"), rig.lifecycle.unload("y")):
             with pytest.raises(ShuttingDownError):

@@ -193,7 +193,7 @@ async def _head_not_saved(world: World) -> None:
     folder = world.root / "distilbert"
     make_adapter(base, folder, Task.SEQUENCE_CLASSIFICATION)
     tensors(_drop_first_layer_of_head)(folder)
-    async with served(model=str(base), adapter_roots=(folder,), num_threads=1) as harness:
+    async with served(model=str(base), adapter_roots=(str(folder),), num_threads=1) as harness:
         error = await refusal(World(harness, folder, base, {}).load(_ID, str(folder)))
     assert_refused(
         error,

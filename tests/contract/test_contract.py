@@ -1,17 +1,17 @@
 """Bad inputs, row by row of the table: each gets what it was promised, and the server stays as it was.
 
-Left out, since nothing serves them yet: uploads, deletion and aliases (parts of rows 12, 17, 21 and 22), memory budgets
-(row 23), tokens and certificates (row 24), and generation (its limits in row 6).
+Left out, since nothing serves them yet: tokens and certificates (row 24), and generation (its limits in row 6). Uploads
+that break off (row 12) and memory budgets (row 23) have tests of their own, in `adapters`.
 """
 
 import pytest
 
-from tests.contract import changes, checkpoints, odd_texts, queueing, requests, wire
+from tests.contract import changes, checkpoints, durable, odd_texts, queueing, requests, wire
 from tests.contract.world import Case, World
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-_PARTS = (requests, changes, odd_texts, wire, queueing, checkpoints)
+_PARTS = (requests, changes, odd_texts, wire, queueing, checkpoints, durable)
 CASES = sorted((case for part in _PARTS for case in part.CASES), key=lambda case: case.row)
 
 

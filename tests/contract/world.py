@@ -136,7 +136,7 @@ async def world(root: Path) -> AsyncIterator[World]:
     settings = {
         "model": str(base),
         "adapters": {name: str(adapters / name) for name in ("sentiment", "pos", "qa")},
-        "adapter_roots": (adapters,),
+        "adapter_roots": (str(adapters),),
         "max_queued_rows": MAX_QUEUED_ROWS,
         "max_queued_rows_per_adapter": MAX_QUEUED_ROWS_PER_ADAPTER,
         "max_batch_rows": MAX_BATCH_ROWS,

@@ -19,6 +19,6 @@ async def harness(zoo: Zoo) -> AsyncIterator[Harness]:
     adapters = {name: str(each.folder) for name, each in zoo.residents.items()}
     # Few adapters in a module tree: several trees, which each switch.
     async with served(
-        model=str(zoo.base), adapters=adapters, adapter_roots=(zoo.root,), adapters_per_tree=3, num_threads=1
+        model=str(zoo.base), adapters=adapters, adapter_roots=(str(zoo.root),), adapters_per_tree=3, num_threads=1
     ) as running:
         yield running

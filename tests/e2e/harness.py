@@ -14,6 +14,7 @@ import pytest
 from adaptermux.v1.adapter_admin_pb2_grpc import AdapterAdminStub
 from adaptermux.v1.infer_pb2_grpc import InferStub
 from adaptermux_server import app
+from adaptermux_server.adapters.control import ControlPlane, build_control_plane
 from adaptermux_server.adapters.registry import AdapterRegistry
 from adaptermux_server.config import ServerSettings
 from adaptermux_server.engine.backbone import load_backbone
@@ -70,6 +71,9 @@ class ScriptedExecutor:
     def install(self, slot: int, prepared: PreparedAdapter) -> None:
         self._inner.install(slot, prepared)
 
+    def evict(self, slot: int) -> PreparedAdapter | None:
+        return self._inner.evict(slot)
+
     def remove(self, slot: int) -> None:
         self._inner.remove(slot)
 
@@ -82,6 +86,7 @@ class Harness:
     executor: ScriptedExecutor
     scheduler: Scheduler
     registry: AdapterRegistry
+    plane: ControlPlane
     data: grpc.aio.Channel
     control: grpc.aio.Channel
     infer: "InferAsyncStub" = field(init=False)
@@ -143,7 +148,9 @@ async def ending_before_its_clients(**settings: Any) -> AsyncIterator[Harness]:
             settings = {"address": "127.0.0.1:0", "admin_address": "127.0.0.1:0", **settings}
             server = await stack.enter_async_context(app.running(ServerSettings(**settings)))
         data, control = plain_channel(server.data_address), plain_channel(server.admin_address)
-        yield Harness(server, parts["executor"], parts["scheduler"], parts["registry"], data, control)
+        yield Harness(
+            server, parts["executor"], parts["scheduler"], parts["registry"], parts["plane"], data=data, control=control
+        )
 
 
 def _keep_parts(patch: pytest.MonkeyPatch, parts: dict[str, Any]) -> None:
@@ -163,5 +170,6 @@ def _keep_parts(patch: pytest.MonkeyPatch, parts: dict[str, Any]) -> None:
     patch.setattr(app, "open_engine", open_engine)
     patch.setattr(app, "Scheduler", keep("scheduler", Scheduler))
     patch.setattr(app, "AdapterRegistry", keep("registry", AdapterRegistry))
+    patch.setattr(app, "build_control_plane", keep("plane", build_control_plane))
     # An open stream is waited for so long at the end.
     patch.setattr(app, "_LAST_WORDS_SECONDS", 0.5)

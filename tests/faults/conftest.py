@@ -38,6 +38,6 @@ async def the_world(folders: tuple[Path, Path]) -> AsyncIterator[World]:
     adapters = {name: str(root / name) for name in ("sentiment", "pos")}
     # Two adapters fill a tree: trees come and go with the loads.
     async with served(
-        model=str(base), adapters=adapters, adapter_roots=(root,), adapters_per_tree=2, num_threads=1
+        model=str(base), adapters=adapters, adapter_roots=(str(root),), adapters_per_tree=2, num_threads=1
     ) as harness:
         yield World(harness, root, base, expected)

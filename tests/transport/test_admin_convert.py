@@ -6,8 +6,9 @@ import pytest
 
 from adaptermux.v1 import adapter_admin_pb2
 from adaptermux_server.adapters.record import AdapterRecord
+from adaptermux_server.adapters.room import TierLimits
 from adaptermux_server.transport import admin_convert
-from adaptermux_server.types import AdapterSpec, AdapterState, ExecutorKind, Kernel, Task
+from adaptermux_server.types import AdapterSpec, AdapterState, ExecutorKind, Kernel, Task, Tier, TierCounts
 from tests.transport.builders import scheduler_status
 
 PROTO = Path(__file__).parents[2] / "proto" / "adaptermux" / "v1" / "adapter_admin.proto"
@@ -20,7 +21,23 @@ def record(executor: ExecutorKind, state: AdapterState = AdapterState.READY) -> 
 
 def server_status(**fields: object) -> adapter_admin_pb2.GetServerStatusResponse:
     scheduler = scheduler_status(**fields)
-    return admin_convert.server_status(admin_convert.ServerPicture("1.0", 0.0, {}, {}, scheduler, 0, 0, 0, {}))
+    picture = admin_convert.ServerPicture(
+        version="1.0",
+        start_time=0.0,
+        adapters_by_state={},
+        adapters_by_tier={Tier.HOST: 2},
+        tier_counts=TierCounts(hits=5, disk_misses=1),
+        tier_limits=TierLimits(device_bytes=7),
+        adapter_of_slot={},
+        scheduler=scheduler,
+        base_bytes=0,
+        adapter_bytes=0,
+        host_adapter_bytes=3,
+        store_bytes=4,
+        resident_bytes=0,
+        library_versions={},
+    )
+    return admin_convert.server_status(picture)
 
 
 @pytest.mark.parametrize("state", [AdapterState.READY, AdapterState.UNLOADED])

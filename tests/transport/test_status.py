@@ -25,6 +25,7 @@ EXAMPLES = [
     errors.ShuttingDownError(),
     errors.SourceInvalidError("no weights", "adapter_model.safetensors"),
     errors.SourceForbiddenError("only folders under an allowed root are loaded"),
+    errors.SourceUnavailableError("s3://bucket/a can't be fetched now"),
     errors.ConfigUnsupportedError("bias", "must be none"),
     errors.BaseMismatchError("encoder.query", "has 64 rows, the base has 384"),
     errors.CheckpointMismatchError("encoder.query", "is missing"),
@@ -37,6 +38,9 @@ EXAMPLES = [
     errors.StoreUnavailableError("Read-only file system"),
     errors.AliasNotFoundError("sentiment-prod"),
     errors.AliasedError("sentiment-v2", ["sentiment-prod", "sentiment-test"]),
+    errors.UploadStalledError("no message came for 30 s"),
+    errors.UploadsFullError(8, 5.0),
+    errors.MemoryFullError(4096, 8192),
 ]
 
 

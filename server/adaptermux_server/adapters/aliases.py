@@ -7,9 +7,10 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
-from adaptermux_server.adapters.ids import check_adapter_id
+from adaptermux_server.adapters.ids import check_adapter_id, parse_reference
 from adaptermux_server.errors import AliasNotFoundError, InvalidRequestError
 
 MAX_TARGETS = 16
@@ -22,8 +23,14 @@ _HASH_BITS = 53  # as many as a float holds exactly
 class AliasTarget:
     """An adapter that an alias stands for, and its share relative to the other targets."""
 
-    adapter_id: str
+    adapter: str
+    """Its id, or `id@` and a revision or the first digits of one."""
     weight: int = 1
+
+    @property
+    def adapter_id(self) -> str:
+        """The id alone."""
+        return self.adapter.partition("@")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,14 @@ class Alias:
         if violations:
             raise InvalidRequestError(*violations)
 
+    def with_whole_revisions(self, revisions: Sequence[str]) -> "Alias":
+        """The alias with whole revisions where its targets name one; `revisions`: those that they stand for now."""
+        targets = (
+            replace(target, adapter=f"{target.adapter_id}@{revision}") if "@" in target.adapter else target
+            for target, revision in zip(self.targets, revisions, strict=True)
+        )
+        return replace(self, targets=tuple(targets))
+
 
 class AliasTable:
     """The aliases by name. No alias points at another, so one look resolves a name.
@@ -55,16 +70,31 @@ class AliasTable:
     def __init__(self) -> None:
         self._aliases: dict[str, Alias] = {}
         self._names_by_target: defaultdict[str, set[str]] = defaultdict(set)
+        self._coming: Alias | None = None
 
     def __contains__(self, name: str) -> bool:
-        return name in self._aliases
+        """Whether a name is that of an alias, or of one that is coming."""
+        return name in self._aliases or (self._coming is not None and self._coming.name == name)
+
+    @contextmanager
+    def coming(self, alias: Alias) -> Iterator[None]:
+        """Keep the name and the targets of an alias that will be set within the context; one at a time.
+
+        No request goes by it yet. Raises InvalidRequestError where it would point at an alias.
+        """
+        self.check(alias)
+        self._coming = alias
+        try:
+            yield
+        finally:
+            self._coming = None
 
     def set(self, alias: Alias) -> Alias | None:
         """Make an alias or move it; returns it as it was, None where it is new.
 
         Raises InvalidRequestError where an alias would point at an alias.
         """
-        self._check_no_chain(alias)
+        self.check(alias)
         previous = self._aliases.get(alias.name)
         if previous is not None:
             self._remove(previous)
@@ -91,11 +121,13 @@ class AliasTable:
         return [alias for _, alias in sorted(self._aliases.items())]
 
     def pointing_at(self, adapter_id: str) -> Sequence[str]:
-        """Names of the aliases that have this adapter among their targets, sorted."""
-        return sorted(self._names_by_target.get(adapter_id, ()))
+        """Names of the aliases that have this adapter among their targets, or are about to, sorted."""
+        coming = self._coming
+        more = {coming.name} if coming and any(it.adapter_id == adapter_id for it in coming.targets) else set()
+        return sorted(self._names_by_target.get(adapter_id, set()) | more)
 
     def resolve(self, name: str, request_key: str | None, random: Callable[[], float]) -> str | None:
-        """The id of the adapter that a request by this name goes to; None: no such alias.
+        """The target that a request by this name goes to; None: no such alias.
 
         Equal keys go to equal targets, whatever the alias, the process and the order of the targets. A target whose
         weight changes, or that comes or goes, gains or loses the keys that its new share asks for; no other key moves.
@@ -112,19 +144,20 @@ class AliasTable:
         if alias is None:
             return None
         if len(alias.targets) == 1:
-            return alias.targets[0].adapter_id
+            return alias.targets[0].adapter
 
         def arrival(target: AliasTarget) -> float:
-            uniform = _hashed(target.adapter_id, request_key) if request_key else 1.0 - random()
+            uniform = _hashed(target.adapter, request_key) if request_key else 1.0 - random()
             return -math.log(uniform) / target.weight
 
-        return min(alias.targets, key=arrival).adapter_id
+        return min(alias.targets, key=arrival).adapter
 
-    def _check_no_chain(self, alias: Alias) -> None:
+    def check(self, alias: Alias) -> None:
+        """Raise InvalidRequestError where an alias would point at an alias."""
         for index, target in enumerate(alias.targets):
             if target.adapter_id in self or target.adapter_id == alias.name:
                 text = f"{target.adapter_id!r} is an alias: an alias points at adapters only"
-                raise InvalidRequestError((f"alias.targets[{index}].adapter_id", text))
+                raise InvalidRequestError((f"alias.targets[{index}].adapter", text))
         if pointing := self.pointing_at(alias.name):
             text = (
                 f"the alias {pointing[0]!r} points at an adapter of this name: choose another, or move that one first"
@@ -135,7 +168,7 @@ class AliasTable:
         del self._aliases[alias.name]
         for target in alias.targets:
             names = self._names_by_target[target.adapter_id]
-            names.remove(alias.name)
+            names.discard(alias.name)
             if not names:
                 del self._names_by_target[target.adapter_id]
 
@@ -144,16 +177,16 @@ def _violations(targets: Sequence[AliasTarget]) -> Iterator[tuple[str, str]]:
     if not 1 <= len(targets) <= MAX_TARGETS:
         yield "alias.targets", f"are {len(targets)}, allowed are 1 to {MAX_TARGETS}"
         return
-    if len({target.adapter_id for target in targets}) != len(targets):
+    if len({target.adapter for target in targets}) != len(targets):
         yield "alias.targets", "must be distinct"
     for index, target in enumerate(targets):
-        check_adapter_id(target.adapter_id, f"alias.targets[{index}].adapter_id")
+        parse_reference(target.adapter, f"alias.targets[{index}].adapter")
         if not 1 <= target.weight <= MAX_TARGET_WEIGHT:
             yield f"alias.targets[{index}].weight", f"must be 1 to {MAX_TARGET_WEIGHT}"
 
 
-def _hashed(adapter_id: str, request_key: str) -> float:
+def _hashed(adapter: str, request_key: str) -> float:
     """A number in (0, 1] that is uniform over keys, and independent between adapters."""
-    # No id holds a NUL, so no two pairs are hashed alike.
-    digest = hashlib.blake2b(f"{adapter_id}\0{request_key}".encode(), digest_size=8).digest()
+    # No reference holds a NUL, so no two pairs are hashed alike.
+    digest = hashlib.blake2b(f"{adapter}\0{request_key}".encode(), digest_size=8).digest()
     return ((int.from_bytes(digest, "big") >> (64 - _HASH_BITS)) + 1) / (1 << _HASH_BITS)

@@ -20,7 +20,7 @@ from typing import NoReturn, TypeVar
 
 from adaptermux_server.adapters.record import AdapterRecord
 from adaptermux_server.errors import InvalidRequestError
-from adaptermux_server.types import AdapterSpec, AdapterState, ExecutorKind, ProblemType, Task
+from adaptermux_server.types import AdapterSpec, AdapterState, ExecutorKind, ProblemType, Task, Tier
 
 MAX_FILTER_CHARACTERS = 1024
 MAX_DEPTH = 16
@@ -142,6 +142,8 @@ _FIELDS: Mapping[str, _Field] = {
     "target_modules": _list(lambda record: record.spec.target_modules if record.spec else ()),
     "revision": _text(lambda record: record.revision or None),
     "uri": _text(lambda record: record.uri or None),
+    "tier": _enum(Tier, lambda record: record.tier),
+    "earlier_revisions": _list(lambda record: record.earlier_revisions),
     "weight": _number(lambda record: record.weight),
     "pinned": _flag(lambda record: record.pinned),
     "metadata": _list(lambda record: record.metadata),

@@ -18,7 +18,10 @@ _Prepared = TypeVar("_Prepared", bound=PreparedAdapter)
 
 
 class ModelHost(Protocol[_Prepared]):
-    """Whoever owns the model. What it prepares is its own affair, but for the spec."""
+    """Whoever owns the model. What it prepares is its own affair, but for the spec.
+
+    Commands are carried out in the order given, so one may rely on what an earlier one will have freed.
+    """
 
     async def prepare(
         self, checkpoint: Checkpoint, *, labels: tuple[str, ...], problem_type: ProblemType | None
@@ -28,8 +31,11 @@ class ModelHost(Protocol[_Prepared]):
     async def install(self, slot: int, prepared: _Prepared) -> None:
         """Put it into a free slot; after an error the slot is free as before."""
 
+    async def evict(self, slot: int) -> _Prepared | None:
+        """Free a slot and give back what can be installed again; None: it can't, and must be prepared anew."""
+
     async def remove(self, slot: int) -> None:
-        """Free a slot."""
+        """Free a slot for good."""
 
 
 class QueueHost(Protocol):
@@ -38,7 +44,7 @@ class QueueHost(Protocol):
     def configure_slot(
         self, slot: int, *, label: str, weight: float, max_wait_seconds: float | None, executor: ExecutorKind
     ) -> None:
-        """Set how the rows of a slot are treated."""
+        """Set how the rows of a slot are treated. `max_wait_seconds` None: the server's default."""
 
     def fail_slot(self, slot: int, error: Exception) -> int:
         """Fail the rows of a slot that wait; returns how many."""

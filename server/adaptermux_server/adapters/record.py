@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from adaptermux_server.types import AdapterSpec, AdapterState
+from adaptermux_server.types import AdapterSpec, AdapterState, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,14 @@ class AdapterRecord:
     """Of that revision."""
     weight: float = 1.0
     max_wait_seconds: float = 0.0
+    tier: Tier | None = None
+    """Where that revision is."""
     pinned: bool = False
     """Whether it is never moved out of the engine to make room."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     """The operator's own labels (not those of the head)."""
+    earlier_revisions: tuple[str, ...] = ()
+    """What served before and can still be named, newest first."""
     load_time: float | None = None
     """When that revision became READY; None: never."""
     last_used_time: float | None = None

@@ -1,12 +1,12 @@
-"""One revision of an adapter that sits in a slot, and who is using it."""
+"""One revision that requests may name, where its tensors are, and who is using it."""
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from adaptermux_server.types import AdapterSpec, ProblemType
+from adaptermux_server.types import AdapterSpec, ProblemType, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,25 +14,46 @@ class RevisionKey:
     """What makes two loads of one id the same revision: equal content and equal choices at load."""
 
     digest: str
-    labels: tuple[str, ...]
-    """As asked for at load or named by the files; empty: neither."""
-    problem_type: ProblemType | None
+    labels: tuple[str, ...] = ()
+    """As asked for at load; empty: as its files name them."""
+    problem_type: ProblemType | None = None
+    """As asked for at load; None: as its files say."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServingOptions:
+    """How an adapter is served; may change while it is."""
+
+    weight: float = 1.0
+    """Share of compute under contention, relative to other adapters."""
+    max_wait_seconds: float | None = None
+    """None: the server's default."""
+    pinned: bool = False
+    """Whether it stays in the engine."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """The operator's own notes."""
 
 
 @dataclass(eq=False, slots=True)
 class ServedAdapter:
-    """A revision in its slot. Owned by the event loop; only its counters and options change."""
+    """A revision under an id. Owned by the event loop."""
 
     id: str
     key: RevisionKey
-    slot: int
-    """Never given to another revision, not even of the same id."""
     spec: AdapterSpec
     uri: str
-    weight: float
-    max_wait_seconds: float
+    options: ServingOptions = ServingOptions()
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
+    on_move: Callable[["ServedAdapter"], None] = lambda _: None
+    """Called whenever its tier changes, if only for a moment."""
+    slot: int | None = field(init=False, default=None)
+    """Its place in the engine; None: it isn't there. A slot is never given twice, not even to the same revision."""
+    _tier: Tier = field(init=False, default=Tier.DISK)
+    num_holds: int = field(init=False, default=0)
+    """Requests that need it in the engine now; see `Tiers`."""
+    last_hold: int = field(init=False, default=0)
+    """The number of the last hold, counted over all adapters: who was used longest ago has the lowest."""
     load_time: float = field(init=False)
     last_used_time: float | None = field(init=False, default=None)
     num_rows_answered: int = field(init=False, default=0)
@@ -49,11 +70,29 @@ class ServedAdapter:
         """The digest of its content."""
         return self.key.digest
 
+    @property
+    def tier(self) -> Tier:
+        """Where its tensors are."""
+        return self._tier
+
+    @tier.setter
+    def tier(self, tier: Tier) -> None:
+        self._tier = tier
+        self.on_move(self)
+
+    @property
+    def held_slot(self) -> int:
+        """Its slot, while somebody holds it there."""
+        if self.slot is None or not self.num_holds:
+            raise AssertionError("this is a bug: nobody holds it in the engine")
+        return self.slot
+
     @contextmanager
-    def lease(self) -> Iterator["ServedAdapter"]:
-        """Hold the revision in its slot for the time of one request."""
+    def lease(self, *, asked: bool = True) -> Iterator["ServedAdapter"]:
+        """Keep the revision from being unloaded for the time of one request; or of a move that none `asked` for."""
         self.num_leases += 1
-        self.last_used_time = self.clock()
+        if asked:
+            self.last_used_time = self.clock()
         self._idle.clear()
         try:
             yield self

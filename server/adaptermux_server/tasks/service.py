@@ -10,7 +10,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from adaptermux_server.adapters.registry import AdapterRegistry, ServedAdapter
+from adaptermux_server.adapters.registry import AdapterRegistry
+from adaptermux_server.adapters.served import ServedAdapter
+from adaptermux_server.adapters.tiers import Tiers
 from adaptermux_server.errors import AdapterRequiredError, InvalidRequestError, TaskMismatchError
 from adaptermux_server.tasks.answer import answer_result
 from adaptermux_server.tasks.classify import classification
@@ -55,6 +57,8 @@ class AnalyzeCall:
     tasks: tuple[TaskRequest, ...]
     inputs: tuple[Input, ...]
     truncate: bool = False
+    request_key: str = ""
+    """Calls of equal keys get the same target of an alias; empty: any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +109,16 @@ class InferenceService:
     """
 
     def __init__(
-        self, registry: AdapterRegistry, queue: RowQueue, tokenizing: Tokenizing, pool: ThreadPoolExecutor
+        self,
+        registry: AdapterRegistry,
+        tiers: Tiers,
+        *,
+        queue: RowQueue,
+        tokenizing: Tokenizing,
+        pool: ThreadPoolExecutor,
     ) -> None:
-        self._registry, self._queue, self._tokenizing, self._pool = registry, queue, tokenizing, pool
+        self._registry, self._tiers = registry, tiers
+        self._queue, self._tokenizing, self._pool = queue, tokenizing, pool
 
     async def analyze(self, call: AnalyzeCall, deadline: Deadline, finish: Callable[[Analyzed], _T]) -> _T:
         """Ask every task about every input; the answer is whole, or there is none.
@@ -117,14 +128,16 @@ class InferenceService:
         Raises:
             InvalidRequestError, InputTooLongError: an input doesn't fit.
             AdapterNotFoundError, AdapterNotReadyError, AdapterRequiredError, TaskMismatchError: a task can't be served.
+            MemoryFullError: an adapter can't be brought into the engine beside those that are pinned.
             QueueFullError, DeadlineExceededError, AdapterUnloadedError, ShuttingDownError: the rows weren't computed.
         """
         with ExitStack() as leases:
             targets = [self._target(task, call, leases) for task in call.tasks]
             small = len(call.tasks) * _work_of(call.inputs) <= _SMALL_CALL_WORK
             encoded = await self._beside(lambda: self._encode(call, targets), small)
-            rows = [[_row(item, target, deadline) for item in encoded[target.takes_context]] for target in targets]
-            answers = await self._compute(rows)
+            async with self._tiers.holding([target.served for target in targets if target.served is not None]):
+                rows = [[_row(item, target, deadline) for item in encoded[target.takes_context]] for target in targets]
+                answers = await self._compute(rows)
             for target, answered in zip(targets, answers, strict=True):
                 if target.served is not None:
                     target.served.num_rows_answered += len(answered)
@@ -140,7 +153,7 @@ class InferenceService:
             if not isinstance(task.options, EmbedOptions):
                 raise AdapterRequiredError(call.rpc)
             return _Target(None, task.options)
-        served = leases.enter_context(self._registry.lease(task.adapter))
+        served = leases.enter_context(self._registry.lease(task.adapter, call.request_key))
         options = task.options or DEFAULT_OPTIONS[served.spec.task]
         if not fits(options, served.spec.task):
             raise TaskMismatchError(served.id, served.spec.task, RPC_OF_TASK[served.spec.task])
@@ -190,7 +203,7 @@ def _check_pairs(options: Options, inputs: Sequence[Input]) -> None:
 
 def _row(encoded: Encoded, target: _Target, deadline: Deadline) -> Row:
     return Row(
-        slot=target.served.slot if target.served else BASE_SLOT,
+        slot=BASE_SLOT if target.served is None else target.served.held_slot,
         columns=encoded.columns,
         pooling=target.options.pooling if isinstance(target.options, EmbedOptions) else None,
         future=asyncio.get_running_loop().create_future(),

@@ -1,14 +1,15 @@
 """Service `AdapterAdmin`: each handler checks the request, delegates, and converts the answer."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from adaptermux.v1 import adapter_admin_pb2, adapter_admin_pb2_grpc
-from adaptermux_server.adapters.lifecycle import Lifecycle
+from adaptermux_server.adapters.control import ControlPlane
 from adaptermux_server.adapters.paging import page_of
-from adaptermux_server.adapters.registry import AdapterRegistry
 from adaptermux_server.metrics import RpcMetrics
 from adaptermux_server.transport import admin_checks, admin_convert
-from adaptermux_server.transport.border import Context, unary
+from adaptermux_server.transport.border import Context, client_stream, unary
+from adaptermux_server.transport.upload import upload_adapter
+from adaptermux_server.transport.watch import watch
 
 SERVICE_NAME = adapter_admin_pb2.DESCRIPTOR.services_by_name["AdapterAdmin"].full_name
 
@@ -17,16 +18,19 @@ class AdapterAdminServicer(adapter_admin_pb2_grpc.AdapterAdminServicer):
     """Serves the control plane."""
 
     def __init__(
-        self,
-        registry: AdapterRegistry,
-        lifecycle: Lifecycle,
-        read_status: Callable[[], admin_convert.ServerPicture],
-        rpc_metrics: RpcMetrics,
+        self, control: ControlPlane, read_status: Callable[[], admin_convert.ServerPicture], rpc_metrics: RpcMetrics
     ) -> None:
         self.rpc_metrics = rpc_metrics
-        self._registry = registry
-        self._lifecycle = lifecycle
+        self._registry, self._lifecycle, self._aliases = control.registry, control.lifecycle, control.aliases
+        self._uploads = control.uploads
         self._read_status = read_status
+
+    @client_stream
+    async def UploadAdapter(
+        self, requests: AsyncIterator[adapter_admin_pb2.UploadAdapterRequest], context: Context
+    ) -> adapter_admin_pb2.UploadAdapterResponse:
+        """See adapter_admin.proto."""
+        return await upload_adapter(self._uploads, requests)
 
     @unary
     async def LoadAdapter(
@@ -46,6 +50,23 @@ class AdapterAdminServicer(adapter_admin_pb2_grpc.AdapterAdminServicer):
         return adapter_admin_pb2.UnloadAdapterResponse(adapter=admin_convert.adapter(record))
 
     @unary
+    async def DeleteAdapter(
+        self, request: adapter_admin_pb2.DeleteAdapterRequest, context: Context
+    ) -> adapter_admin_pb2.DeleteAdapterResponse:
+        """See adapter_admin.proto."""
+        drain_seconds = admin_checks.check_drain_timeout(request)
+        record = await self._lifecycle.unload(request.adapter_id, drain_seconds, force=request.force, delete=True)
+        return adapter_admin_pb2.DeleteAdapterResponse(adapter=admin_convert.adapter(record))
+
+    @unary
+    async def UpdateAdapter(
+        self, request: adapter_admin_pb2.UpdateAdapterRequest, context: Context
+    ) -> adapter_admin_pb2.UpdateAdapterResponse:
+        """See adapter_admin.proto."""
+        record = await self._lifecycle.update(request.adapter.id, admin_checks.check_update(request))
+        return adapter_admin_pb2.UpdateAdapterResponse(adapter=admin_convert.adapter(record))
+
+    @unary
     async def GetAdapter(
         self, request: adapter_admin_pb2.GetAdapterRequest, context: Context
     ) -> adapter_admin_pb2.GetAdapterResponse:
@@ -58,11 +79,45 @@ class AdapterAdminServicer(adapter_admin_pb2_grpc.AdapterAdminServicer):
         self, request: adapter_admin_pb2.ListAdaptersRequest, context: Context
     ) -> adapter_admin_pb2.ListAdaptersResponse:
         """See adapter_admin.proto."""
-        state = admin_checks.check_state(request.state)
-        page = page_of(self._registry.list(), request.page_size, request.page_token, state)
+        wanted, keep = admin_checks.check_listing(request)
+        page = page_of(self._registry.list(), lambda record: record.id, wanted, keep)
         return adapter_admin_pb2.ListAdaptersResponse(
-            adapters=map(admin_convert.adapter, page.records), next_page_token=page.next_page_token
+            adapters=map(admin_convert.adapter, page.items), next_page_token=page.next_token
         )
+
+    @unary
+    async def SetAlias(
+        self, request: adapter_admin_pb2.SetAliasRequest, context: Context
+    ) -> adapter_admin_pb2.SetAliasResponse:
+        """See adapter_admin.proto."""
+        alias = await self._aliases.set(admin_checks.check_alias(request))
+        return adapter_admin_pb2.SetAliasResponse(alias=admin_convert.alias(alias))
+
+    @unary
+    async def DeleteAlias(
+        self, request: adapter_admin_pb2.DeleteAliasRequest, context: Context
+    ) -> adapter_admin_pb2.DeleteAliasResponse:
+        """See adapter_admin.proto."""
+        alias = await self._aliases.delete(request.name)
+        return adapter_admin_pb2.DeleteAliasResponse(alias=admin_convert.alias(alias))
+
+    @unary
+    async def ListAliases(
+        self, request: adapter_admin_pb2.ListAliasesRequest, context: Context
+    ) -> adapter_admin_pb2.ListAliasesResponse:
+        """See adapter_admin.proto."""
+        wanted = admin_checks.check_page(request)
+        page = page_of(self._registry.aliases(), lambda alias: alias.name, wanted)
+        return adapter_admin_pb2.ListAliasesResponse(
+            aliases=map(admin_convert.alias, page.items), next_page_token=page.next_token
+        )
+
+    async def WatchAdapters(
+        self, request: adapter_admin_pb2.WatchAdaptersRequest, context: Context
+    ) -> AsyncIterator[adapter_admin_pb2.WatchAdaptersResponse]:
+        """See adapter_admin.proto."""
+        async for response in watch(self._registry.feed, request, context, self.rpc_metrics):
+            yield response
 
     @unary
     async def GetServerStatus(

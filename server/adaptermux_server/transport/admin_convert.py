@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass
 from google.protobuf import timestamp_pb2
 
 from adaptermux.v1 import adapter_admin_pb2
+from adaptermux_server.adapters.aliases import Alias
+from adaptermux_server.adapters.feed import EventKind, FeedEvent
 from adaptermux_server.adapters.record import AdapterRecord
+from adaptermux_server.adapters.room import TierLimits
 from adaptermux_server.transport.convert import PROBLEM_TYPES, TASKS, duration
 from adaptermux_server.transport.status import status_of
-from adaptermux_server.types import AdapterState, ExecutorKind, SchedulerStatus
+from adaptermux_server.types import AdapterState, ExecutorKind, SchedulerStatus, Tier, TierCounts
 
 STATES = {
     AdapterState.LOADING: adapter_admin_pb2.ADAPTER_STATE_LOADING,
@@ -21,6 +24,11 @@ STATES = {
 EXECUTORS = {
     ExecutorKind.BANK: adapter_admin_pb2.EXECUTOR_BANK,
     ExecutorKind.SWITCH: adapter_admin_pb2.EXECUTOR_SWITCH,
+}
+TIERS = {
+    Tier.DEVICE: adapter_admin_pb2.TIER_DEVICE,
+    Tier.HOST: adapter_admin_pb2.TIER_HOST,
+    Tier.DISK: adapter_admin_pb2.TIER_DISK,
 }
 _MAX_QUEUES_SHOWN = 100
 
@@ -38,6 +46,12 @@ class ServerPicture:
     scheduler: SchedulerStatus
     base_bytes: int
     adapter_bytes: int
+    """Of those in the engine."""
+    host_adapter_bytes: int
+    store_bytes: int
+    tier_limits: TierLimits
+    adapters_by_tier: Mapping[Tier, int]
+    tier_counts: TierCounts
     resident_bytes: int
     library_versions: Mapping[str, str]
 
@@ -56,6 +70,10 @@ def adapter(record: AdapterRecord) -> adapter_admin_pb2.Adapter:
         num_rows_answered=record.num_rows_answered,
         num_in_flight=record.num_in_flight,
         error=status_of(record.error) if record.error else None,
+        pinned=record.pinned,
+        metadata=record.metadata,
+        tier=TIERS[record.tier] if record.tier else adapter_admin_pb2.TIER_UNSPECIFIED,
+        earlier_revisions=record.earlier_revisions,
     )
     if record.spec is not None:
         message.task = TASKS[record.spec.task]
@@ -68,6 +86,33 @@ def adapter(record: AdapterRecord) -> adapter_admin_pb2.Adapter:
         message.size_bytes = record.spec.size_bytes
         message.executor = EXECUTORS[record.spec.executor]
     return message
+
+
+def alias(value: Alias) -> adapter_admin_pb2.Alias:
+    """Convert one alias."""
+    targets = [adapter_admin_pb2.AliasTarget(adapter=target.adapter, weight=target.weight) for target in value.targets]
+    return adapter_admin_pb2.Alias(name=value.name, targets=targets, update_time=_time(value.update_time))
+
+
+def event(value: FeedEvent[AdapterRecord | Alias]) -> adapter_admin_pb2.WatchAdaptersResponse:
+    """Convert one event of the feed."""
+    response = adapter_admin_pb2.WatchAdaptersResponse(resume_token=value.token)
+    match value.kind, value.value:
+        case EventKind.SNAPSHOT_BEGIN, _:
+            response.snapshot_begin.SetInParent()
+        case EventKind.SNAPSHOT_END, _:
+            response.snapshot_end.SetInParent()
+        case EventKind.ADAPTER, AdapterRecord() as record:
+            response.adapter.CopyFrom(adapter(record))
+        case EventKind.ADAPTER, None:
+            response.removed_adapter_id = value.key
+        case EventKind.ALIAS, Alias() as changed:
+            response.alias.CopyFrom(alias(changed))
+        case EventKind.ALIAS, None:
+            response.removed_alias_name = value.key
+        case _:
+            raise AssertionError(f"this is a bug: {value.kind} of {value.value!r}")
+    return response
 
 
 def server_status(picture: ServerPicture) -> adapter_admin_pb2.GetServerStatusResponse:
@@ -102,7 +147,13 @@ def server_status(picture: ServerPicture) -> adapter_admin_pb2.GetServerStatusRe
             base_bytes=picture.base_bytes,
             adapter_bytes=picture.adapter_bytes,
             resident_bytes=picture.resident_bytes,
+            host_adapter_bytes=picture.host_adapter_bytes,
+            store_bytes=picture.store_bytes,
+            adapter_bytes_limit=picture.tier_limits.device_bytes or 0,
+            host_adapter_bytes_limit=picture.tier_limits.host_bytes or 0,
         ),
+        adapters_by_tier={tier.value: count for tier, count in picture.adapters_by_tier.items()},
+        tier_counts=adapter_admin_pb2.TierCounts(**asdict(picture.tier_counts)),
         library_versions=picture.library_versions,
     )
 

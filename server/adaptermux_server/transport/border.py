@@ -7,7 +7,8 @@ INTERNAL with an incident id: the cause is logged and never sent.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from functools import wraps
 from typing import Any, NoReturn, TypeVar
 
@@ -51,6 +52,20 @@ def unary(
     return guarded
 
 
+def client_stream(
+    handler: Callable[[Any, AsyncIterator[_Request], Context], Awaitable[_Response]],
+) -> Callable[[Any, AsyncIterator[_Request], Context], Awaitable[_Response]]:
+    """Put a handler of many requests and one response behind the border, as `unary` does."""
+
+    @unary
+    @wraps(handler)
+    async def checking_each(servicer: Any, requests: AsyncIterator[_Request], context: Context) -> _Response:
+        async with aclosing(_each_checked(requests)) as checked_requests:
+            return await handler(servicer, checked_requests, context)
+
+    return checking_each
+
+
 async def abort(context: Context, status: status_pb2.Status) -> NoReturn:
     """End the call with a status and its details."""
     await context.abort_with_status(rpc_status.to_status(status))
@@ -65,3 +80,8 @@ def observe(metrics: RpcMetrics, rpc: str, code: grpc.StatusCode, started: float
 def deadline_of(context: Context) -> Deadline:
     """The deadline that the caller set; never, where it set none."""
     return Deadline.after(context.time_remaining())
+
+
+async def _each_checked(requests: AsyncIterator[_Request]) -> AsyncGenerator[_Request, None]:
+    async for request in requests:
+        yield checked(request)

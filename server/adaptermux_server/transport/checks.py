@@ -1,6 +1,7 @@
 """Messages of the data plane to checked values: pure functions that raise InvalidRequestError naming the field."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from adaptermux.v1 import infer_pb2, types_pb2
@@ -24,6 +25,8 @@ MAX_CHARACTERS = 1_000_000
 MAX_WORDS = 10_000
 MAX_REQUEST_ID_CHARACTERS = 128
 ROUTING_KEY = "x-adapter-id"
+REQUEST_KEY = "x-request-key"
+MAX_REQUEST_KEY_CHARACTERS = 256
 
 _Number = TypeVar("_Number")
 _Value = TypeVar("_Value")
@@ -102,6 +105,17 @@ def check_routing(adapters: Sequence[str], metadata: Iterable[tuple[str, str | b
                 f"is {value!r} but the request names {', '.join(map(repr, dict.fromkeys(adapters)))}: they must agree"
             )
             raise InvalidRequestError((ROUTING_KEY, text))
+
+
+def with_request_key(call: AnalyzeCall, metadata: Iterable[tuple[str, str | bytes]] | None) -> AnalyzeCall:
+    """The call with the request key that its metadata may hold, by which aliases are sticky."""
+    keys = [value for key, value in metadata or () if key == REQUEST_KEY]
+    if not keys:
+        return call
+    if len(keys) > 1 or len(keys[0]) > MAX_REQUEST_KEY_CHARACTERS:
+        text = f"must stand once, with at most {MAX_REQUEST_KEY_CHARACTERS} characters"
+        raise InvalidRequestError((REQUEST_KEY, text))
+    return replace(call, request_key=str(keys[0]))
 
 
 def check_inputs(inputs: Sequence[infer_pb2.Input]) -> tuple[Input, ...]:

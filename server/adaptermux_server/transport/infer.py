@@ -78,5 +78,6 @@ class InferServicer(infer_pb2_grpc.InferServicer):
         return convert.model_response(self._model, _RPCS)
 
     async def _analyze(self, call: AnalyzeCall, context: Context, finish: Callable[[Analyzed], _Response]) -> _Response:
-        checks.check_routing([task.adapter for task in call.tasks], context.invocation_metadata())
-        return await self._service.analyze(call, deadline_of(context), finish)
+        metadata = context.invocation_metadata()
+        checks.check_routing([task.adapter for task in call.tasks], metadata)
+        return await self._service.analyze(checks.with_request_key(call, metadata), deadline_of(context), finish)

@@ -10,8 +10,10 @@ from grpc_reflection.v1alpha import reflection
 from adaptermux.v1 import adapter_admin_pb2_grpc, infer_pb2_grpc
 from adaptermux_server.transport import admin, infer
 from adaptermux_server.transport.decoding import Decoding
+from adaptermux_server.transport.upload import MAX_CHUNK_BYTES
 
 _OVERALL = ""
+_ENVELOPE_BYTES = 1024
 _log = structlog.get_logger(__name__)
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -71,7 +73,9 @@ def admin_listener(
     servicer: admin.AdapterAdminServicer, address: str, *, max_message_bytes: int, max_pending_rpcs: int
 ) -> Listener:
     """The listener of `AdapterAdmin`."""
-    listener = Listener("admin", address, admin.SERVICE_NAME, _options(max_message_bytes, max_pending_rpcs))
+    # Chunks of an upload must pass, however small messages are to be.
+    largest_bytes = max(max_message_bytes, MAX_CHUNK_BYTES + _ENVELOPE_BYTES)
+    listener = Listener("admin", address, admin.SERVICE_NAME, _options(largest_bytes, max_pending_rpcs))
     adapter_admin_pb2_grpc.add_AdapterAdminServicer_to_server(servicer, listener.server)
     return listener
 

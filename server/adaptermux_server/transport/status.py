@@ -24,6 +24,7 @@ CODES: dict[type[errors.AdapterMuxError], grpc.StatusCode] = {
     errors.ShuttingDownError: grpc.StatusCode.UNAVAILABLE,
     errors.SourceInvalidError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.SourceForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
+    errors.SourceUnavailableError: grpc.StatusCode.UNAVAILABLE,
     errors.ConfigUnsupportedError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.BaseMismatchError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.CheckpointMismatchError: grpc.StatusCode.FAILED_PRECONDITION,
@@ -36,6 +37,9 @@ CODES: dict[type[errors.AdapterMuxError], grpc.StatusCode] = {
     errors.StoreUnavailableError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.AliasNotFoundError: grpc.StatusCode.NOT_FOUND,
     errors.AliasedError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.UploadStalledError: grpc.StatusCode.ABORTED,
+    errors.UploadsFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.MemoryFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 
 # All details of a status travel in one trailer; clients on older gRPC cores fail the call from about 8 KB on.

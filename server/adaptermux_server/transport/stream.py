@@ -78,5 +78,6 @@ class RequestStream:
 
     def _checked_call(self, request: infer_pb2.AnalyzeRequest) -> AnalyzeCall:
         call = checks.check_analyze(request)
-        checks.check_routing([task.adapter for task in call.tasks], self._context.invocation_metadata())
-        return call
+        metadata = self._context.invocation_metadata()
+        checks.check_routing([task.adapter for task in call.tasks], metadata)
+        return checks.with_request_key(call, metadata)

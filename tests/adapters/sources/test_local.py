@@ -1,4 +1,4 @@
-"""Sources: which URIs name a folder, and which are refused without a look at the network (contract row 19)."""
+"""Local sources: which URIs name a folder, and which are refused without a look at the network (contract row 19)."""
 
 import os
 import socket
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptermux_server.adapters.source import resolve_source
+from adaptermux_server.adapters.sources.local import resolve_source
 from adaptermux_server.errors import InvalidRequestError, SourceForbiddenError, SourceInvalidError
 
 

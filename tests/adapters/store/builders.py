@@ -10,9 +10,20 @@ from adaptermux_server.adapters.canonical import digest_of
 from adaptermux_server.adapters.store.content import ContentStore
 from adaptermux_server.adapters.store.incoming import StoredContent
 from adaptermux_server.adapters.store.store import Store
-from adaptermux_server.adapters.store.stored import StoredAdapter, StoredAlias
+from adaptermux_server.adapters.store.stored import StoredAdapter, StoredAlias, StoredServing
+from adaptermux_server.types import AdapterSpec, ExecutorKind, Task
 
 NOW = 1_700_000_000.0
+SPEC = AdapterSpec(
+    task=Task.TOKEN_CLASSIFICATION,
+    problem_type=None,
+    labels=("O", "B-«x»"),
+    peft_type="LORA",
+    rank=8,
+    target_modules=("encoder.key", "encoder.query"),
+    size_bytes=1 << 40,
+    executor=ExecutorKind.SWITCH,
+)
 
 Content = Mapping[str, bytes]
 
@@ -65,7 +76,7 @@ class Picture:
     """All that can be seen of a store."""
 
     adapters: Iterable[StoredAdapter]
-    earlier_revisions: Mapping[str, tuple[str, ...]]
+    earlier_revisions: Mapping[str, tuple[StoredServing, ...]]
     aliases: Iterable[StoredAlias]
     contents: Iterable[str]
     corrupt: frozenset[str]

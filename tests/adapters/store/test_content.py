@@ -217,3 +217,16 @@ def test_what_is_no_content_is_left_alone(store: Store, root: Path) -> None:
     with open_store(root) as again:
         assert ([], {}) == (again.content.list(), again.content.corrupt)
     assert all(path.is_dir() for path in strange)
+
+
+def test_renewing_a_content_begins_its_age_anew(tmp_path: Path) -> None:
+    now = [100.0]
+    with Store(tmp_path / "store", clock=lambda: now[0]) as store:
+        upload(store.content, content(1))
+        now[0] = 500.0
+
+        renewed = store.content.renew(digest(1))
+
+        assert (digest(1), True) == (renewed and renewed.digest, renewed and renewed.already_stored)
+        assert [500.0] == [revision.added_at for revision in store.database.revisions()]
+        assert store.content.renew(digest(2)) is None

@@ -12,7 +12,7 @@ from adaptermux_server.adapters.store.migrations import MIGRATIONS, StoreTooNewE
 from adaptermux_server.adapters.store.stored import StoredAdapter, StoredAlias, StoredRevision
 from adaptermux_server.errors import RevisionNotFoundError, StoreFullError, StoreUnavailableError
 from adaptermux_server.types import ProblemType
-from tests.adapters.store.builders import digest, execute
+from tests.adapters.store.builders import SPEC, digest, execute
 
 FULL = StoredAdapter(
     id="sentiment",
@@ -25,6 +25,8 @@ FULL = StoredAdapter(
     metadata={"tenant": "acme", "note": 'a "quoted" ü 😀'},
     uri="file:///srv/adapters/sentiment",
     changed_at=1_700_000_000.123456,
+    spec=SPEC,
+    base="ab12",
 )
 
 
@@ -71,10 +73,11 @@ def test_adapters_are_sorted_by_id(database: Database) -> None:
 
 
 def test_what_served_before_is_remembered_newest_first(database: Database) -> None:
-    for number in (0, 1, 2):
-        earlier = database.put_adapter(StoredAdapter("a", digest(number)))
+    adapters = [StoredAdapter("a", digest(number), labels=(f"label {number}",), spec=SPEC) for number in (0, 1, 2)]
+    for adapter in adapters:
+        earlier = database.put_adapter(adapter)
 
-    assert (digest(1), digest(0)) == earlier == database.earlier_revisions("a")
+    assert (adapters[1].serving, adapters[0].serving) == earlier == database.earlier_revisions("a")
     assert () == database.earlier_revisions("b")
 
 
@@ -82,7 +85,7 @@ def test_a_revision_that_an_id_goes_back_to_is_no_earlier_one(database: Database
     for number in (0, 1, 2, 0):
         earlier = database.put_adapter(StoredAdapter("a", digest(number)))
 
-    assert (digest(2), digest(1)) == earlier
+    assert (digest(2), digest(1)) == tuple(found.digest for found in earlier)
 
 
 def test_the_oldest_of_too_many_earlier_revisions_is_forgotten(database: Database) -> None:
@@ -90,7 +93,7 @@ def test_the_oldest_of_too_many_earlier_revisions_is_forgotten(database: Databas
         earlier = database.put_adapter(StoredAdapter("a", digest(number)))
 
     assert MAX_EARLIER_REVISIONS == len(earlier) == 10
-    assert tuple(digest(number) for number in range(11, 1, -1)) == earlier
+    assert tuple(digest(number) for number in range(11, 1, -1)) == tuple(found.digest for found in earlier)
 
 
 def test_an_adapter_of_unknown_content_is_refused(database: Database) -> None:

@@ -9,10 +9,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from adaptermux_server.adapters.store.stored import StoredAdapter, StoredAlias
+from adaptermux_server.adapters.store.stored import StoredAdapter, StoredAlias, StoredServing
 from adaptermux_server.errors import DigestMismatchError, RevisionNotFoundError
 from adaptermux_server.types import ProblemType
-from tests.adapters.store.builders import Picture, announced, content, digest, open_store, picture, upload, write_folder
+from tests.adapters.store.builders import (
+    SPEC,
+    Picture,
+    announced,
+    content,
+    digest,
+    open_store,
+    picture,
+    upload,
+    write_folder,
+)
 
 NUMBERS = st.integers(0, 13)
 IDS = st.sampled_from(["a", "b"])
@@ -30,6 +40,8 @@ ADAPTERS = st.builds(
     metadata=st.dictionaries(TEXTS, TEXTS, max_size=2),
     uri=TEXTS,
     changed_at=st.floats(0, 9e9),
+    spec=st.none() | st.just(SPEC),
+    base=TEXTS,
 )
 
 
@@ -43,13 +55,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = open_store(self.root)
         self.contents: set[str] = set()
         self.adapters: dict[str, StoredAdapter] = {}
-        self.earlier: dict[str, tuple[str, ...]] = {}
+        self.earlier: dict[str, tuple[StoredServing, ...]] = {}
         self.aliases: dict[str, StoredAlias] = {}
 
     @property
     def used(self) -> set[str]:
         now = {adapter.digest for adapter in self.adapters.values()}
-        return now.union(*self.earlier.values())
+        return now.union(found.digest for earlier in self.earlier.values() for found in earlier)
 
     @rule(numbers=st.lists(NUMBERS, min_size=1, max_size=5), expect=st.booleans())
     def add(self, numbers: list[int], expect: bool) -> None:
@@ -99,7 +111,7 @@ class StoreMachine(RuleBasedStateMachine):
     def put(self, adapter: StoredAdapter) -> None:
         before, known = self.adapters.get(adapter.id), self.earlier.get(adapter.id, ())
         if before and before.digest != adapter.digest:
-            known = (before.digest, *(found for found in known if found != adapter.digest))[:10]
+            known = (before.serving, *(found for found in known if found.digest != adapter.digest))[:10]
         self.adapters[adapter.id], self.earlier[adapter.id] = adapter, known
 
         assert known == self.store.database.put_adapter(adapter)

@@ -67,6 +67,11 @@ class ContentStore:
             self._scan()
 
     @property
+    def workspace(self) -> Path:
+        """A folder for what is on its way; it is emptied at each opening."""
+        return self._incoming
+
+    @property
     def corrupt(self) -> Mapping[str, str]:
         """Contents that are damaged or gone, by digest, and what is wrong with them. Adding one again mends it."""
         return dict(self._corrupt)
@@ -89,6 +94,15 @@ class ContentStore:
         if digest not in self._num_bytes:
             raise RevisionNotFoundError(digest)
         return place_of(self._content, digest)
+
+    def renew(self, digest: str) -> StoredContent | None:
+        """Begin the age of a content anew; None: it isn't there."""
+        with self._lock, storage_failures():
+            num_bytes = self._num_bytes.get(digest)
+            if num_bytes is None:
+                return None
+            self._note(digest, num_bytes)
+            return StoredContent(digest, num_bytes, already_stored=True)
 
     def begin(self, files: Sequence[AnnouncedFile], digest: str | None = None) -> Incoming:
         """Begin to add a content that comes in pieces.
@@ -124,10 +138,13 @@ class ContentStore:
                     incoming.write(file.read(min(_CHUNK_BYTES, file.num_bytes - begin)))
             return incoming.commit()
 
-    def remove(self, digest: str) -> bool:
-        """Remove a content, if it is there; returns False, and keeps it, where an adapter has or had it."""
+    def remove(self, digest: str, is_kept: Callable[[str], bool] = lambda _: False) -> bool:
+        """Remove a content, if it is there; returns False, and keeps it, where an adapter has or had it.
+
+        `is_kept`: whether somebody is about to use it. Asked while nothing is added: what is added afterwards stays.
+        """
         with self._lock, storage_failures():
-            if not self._database.delete_revision(digest):
+            if is_kept(digest) or not self._database.delete_revision(digest):
                 return False
             reach("store.removing")
             try:

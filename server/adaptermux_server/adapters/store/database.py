@@ -7,14 +7,14 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from adaptermux_server.adapters.store import rows
 from adaptermux_server.adapters.store.failures import storage_failures
 from adaptermux_server.adapters.store.opening import DroppedDatabase, open_database
-from adaptermux_server.adapters.store.stored import StoredAdapter, StoredAlias, StoredRevision
+from adaptermux_server.adapters.store.stored import StoredAdapter, StoredAlias, StoredRevision, StoredServing
 from adaptermux_server.adapters.store.transactions import committed
 from adaptermux_server.errors import RevisionNotFoundError
 
@@ -36,6 +36,7 @@ class Database:
         Raises StoreTooNewError, StoreFullError or StoreUnavailableError.
         """
         self._lock = threading.Lock()
+        self._clock = clock
         with storage_failures():
             self._connection, self.dropped = open_database(path, clock)
 
@@ -79,12 +80,15 @@ class Database:
         with self._reading() as connection:
             return rows.read_adapters(connection)
 
-    def earlier_revisions(self, adapter_id: str) -> tuple[str, ...]:
-        """Digests of what served before under this id, newest first; at most 10, all different, not the present one."""
+    def earlier_revisions(self, adapter_id: str) -> tuple[StoredServing, ...]:
+        """What served before under this id, newest first: all different, not the present one.
+
+        At most 10, and beyond these what aliases point at.
+        """
         with self._reading() as connection:
             return rows.read_earlier_revisions(connection, adapter_id)
 
-    def put_adapter(self, adapter: StoredAdapter) -> tuple[str, ...]:
+    def put_adapter(self, adapter: StoredAdapter) -> tuple[StoredServing, ...]:
         """Add an adapter, or replace the one of this id. Where the digest changes, the old one becomes an earlier one.
 
         Returns the earlier revisions, as `earlier_revisions` does.
@@ -95,15 +99,20 @@ class Database:
             if not connection.execute("SELECT 1 FROM revisions WHERE digest = ?", (adapter.digest,)).fetchone():
                 raise RevisionNotFoundError(adapter.digest)
             before = connection.execute("SELECT digest FROM adapters WHERE id = ?", (adapter.id,)).fetchone()
-            _upsert(connection, adapter)
+            known = _digests_of(connection, adapter.id)
             if before and before[0] != adapter.digest:
-                _move_revision(connection, adapter.id, before[0], adapter.digest)
+                _move_revision(connection, adapter.id, adapter.digest)
+            _upsert(connection, adapter)
+            self._let_age(connection, known - _digests_of(connection, adapter.id))
             return rows.read_earlier_revisions(connection, adapter.id)
 
-    def delete_adapter(self, adapter_id: str) -> None:
-        """Forget an adapter and what served before it, if it is there. The contents stay."""
+    def delete_adapter(self, adapter_id: str) -> tuple[str, ...]:
+        """Forget an adapter and what served before it, if it is there; returns their digests. The contents stay."""
         with self._changing() as connection:
+            digests = _digests_of(connection, adapter_id)
             connection.execute("DELETE FROM adapters WHERE id = ?", (adapter_id,))
+            self._let_age(connection, digests)
+            return tuple(sorted(digests))
 
     def aliases(self) -> tuple[StoredAlias, ...]:
         """All aliases, by name."""
@@ -123,6 +132,12 @@ class Database:
         with self._changing() as connection:
             connection.execute("DELETE FROM aliases WHERE name = ?", (name,))
 
+    def _let_age(self, connection: sqlite3.Connection, digests: Iterable[str]) -> None:
+        """Begin the age of contents anew that an adapter has no more: they may be loaded again for some time."""
+        connection.executemany(
+            "UPDATE revisions SET added_at = ? WHERE digest = ?", [(self._clock(), digest) for digest in digests]
+        )
+
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with self._lock, storage_failures():
@@ -134,17 +149,27 @@ class Database:
             yield connection
 
 
+def _digests_of(connection: sqlite3.Connection, adapter_id: str) -> set[str]:
+    """What an id has and had."""
+    found = connection.execute(
+        "SELECT digest FROM adapters WHERE id = :id UNION SELECT digest FROM earlier_revisions WHERE adapter_id = :id",
+        {"id": adapter_id},
+    )
+    return {digest for (digest,) in found}
+
+
 def _upsert(connection: sqlite3.Connection, adapter: StoredAdapter) -> None:
     # Not INSERT OR REPLACE: that deletes the row first, and with it the earlier revisions.
     connection.execute(
         """
         INSERT INTO adapters
-            (id, digest, labels, problem_type, weight, max_wait_seconds, pinned, metadata, uri, changed_at)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            (id, digest, labels, problem_type, weight, max_wait_seconds, pinned, metadata, uri, changed_at, spec, base)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         ON CONFLICT (id) DO UPDATE SET
             digest = excluded.digest, labels = excluded.labels, problem_type = excluded.problem_type,
             weight = excluded.weight, max_wait_seconds = excluded.max_wait_seconds, pinned = excluded.pinned,
-            metadata = excluded.metadata, uri = excluded.uri, changed_at = excluded.changed_at
+            metadata = excluded.metadata, uri = excluded.uri, changed_at = excluded.changed_at,
+            spec = excluded.spec, base = excluded.base
         """,
         (
             adapter.id,
@@ -157,18 +182,22 @@ def _upsert(connection: sqlite3.Connection, adapter: StoredAdapter) -> None:
             json.dumps(dict(adapter.metadata)),
             adapter.uri,
             adapter.changed_at,
+            rows.written_spec(adapter.spec),
+            adapter.base,
         ),
     )
 
 
-def _move_revision(connection: sqlite3.Connection, adapter_id: str, before: str, now: str) -> None:
-    """Note that an id has moved; a revision that it goes back to is no earlier one any more."""
-    values = {"id": adapter_id, "before": before, "now": now, "most": MAX_EARLIER_REVISIONS}
+def _move_revision(connection: sqlite3.Connection, adapter_id: str, now: str) -> None:
+    """Note that an id will move from what it has; a revision that it goes back to is no earlier one any more."""
+    values = {"id": adapter_id, "now": now, "most": MAX_EARLIER_REVISIONS, "aliased": _aliased(connection, adapter_id)}
     connection.execute("DELETE FROM earlier_revisions WHERE adapter_id = :id AND digest = :now", values)
     connection.execute(
         """
-        INSERT INTO earlier_revisions (adapter_id, digest, number)
-        SELECT :id, :before, coalesce(max(number), 0) + 1 FROM earlier_revisions WHERE adapter_id = :id
+        INSERT INTO earlier_revisions (adapter_id, digest, labels, problem_type, spec, number)
+        SELECT id, digest, labels, problem_type, spec,
+            (SELECT coalesce(max(number), 0) + 1 FROM earlier_revisions WHERE adapter_id = :id)
+        FROM adapters WHERE id = :id
         """,
         values,
     )
@@ -176,7 +205,14 @@ def _move_revision(connection: sqlite3.Connection, adapter_id: str, before: str,
         """
         DELETE FROM earlier_revisions WHERE adapter_id = :id AND digest NOT IN (
             SELECT digest FROM earlier_revisions WHERE adapter_id = :id ORDER BY number DESC LIMIT :most
-        )
+        ) AND digest NOT IN (SELECT value FROM json_each(:aliased))
         """,
         values,
     )
+
+
+def _aliased(connection: sqlite3.Connection, adapter_id: str) -> str:
+    """The revisions of an adapter that aliases point at, which must not be forgotten; as a JSON list."""
+    targets = (target for alias in rows.read_aliases(connection) for target, _ in alias.targets)
+    references = (target.partition("@") for target in targets)
+    return json.dumps([revision for found, _, revision in references if revision and found == adapter_id])

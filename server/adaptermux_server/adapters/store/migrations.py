@@ -34,7 +34,9 @@ MIGRATIONS: Sequence[Migration] = (
             pinned INTEGER NOT NULL,
             metadata TEXT NOT NULL,
             uri TEXT NOT NULL,
-            changed_at REAL NOT NULL
+            changed_at REAL NOT NULL,
+            spec TEXT,
+            base TEXT NOT NULL
         )
         """,
         "CREATE INDEX adapters_by_digest ON adapters (digest)",
@@ -42,6 +44,9 @@ MIGRATIONS: Sequence[Migration] = (
         CREATE TABLE earlier_revisions (
             adapter_id TEXT NOT NULL REFERENCES adapters ON DELETE CASCADE,
             digest TEXT NOT NULL REFERENCES revisions,
+            labels TEXT NOT NULL,
+            problem_type TEXT,
+            spec TEXT,
             number INTEGER NOT NULL,
             PRIMARY KEY (adapter_id, digest)
         )

@@ -3,8 +3,22 @@
 import json
 import sqlite3
 
-from adaptermux_server.adapters.store.stored import StoredAdapter, StoredAlias, StoredRevision
-from adaptermux_server.types import ProblemType
+from pydantic import TypeAdapter
+
+from adaptermux_server.adapters.store.stored import StoredAdapter, StoredAlias, StoredRevision, StoredServing
+from adaptermux_server.types import AdapterSpec, ProblemType
+
+_SPEC = TypeAdapter(AdapterSpec)
+
+
+def written_spec(spec: AdapterSpec | None) -> str | None:
+    """A spec as it stands in a row."""
+    return None if spec is None else _SPEC.dump_json(spec).decode()
+
+
+def _read_spec(text: str | None) -> AdapterSpec | None:
+    # Strict, but for what JSON can't say: a damaged row must not become another spec. (pydantic raises ValueError.)
+    return None if text is None else _SPEC.validate_json(text, strict=True)
 
 
 def read_revisions(connection: sqlite3.Connection) -> tuple[StoredRevision, ...]:
@@ -29,7 +43,7 @@ def read_adapters(connection: sqlite3.Connection) -> tuple[StoredAdapter, ...]:
     """All adapters, by id."""
     rows = connection.execute(
         """
-        SELECT id, digest, labels, problem_type, weight, max_wait_seconds, pinned, metadata, uri, changed_at
+        SELECT id, digest, labels, problem_type, weight, max_wait_seconds, pinned, metadata, uri, changed_at, spec, base
         FROM adapters ORDER BY id
         """
     )
@@ -45,19 +59,28 @@ def read_adapters(connection: sqlite3.Connection) -> tuple[StoredAdapter, ...]:
             metadata=dict(json.loads(metadata)),
             uri=uri,
             changed_at=changed_at,
+            spec=_read_spec(spec),
+            base=base,
         )
         for (
-            adapter_id, digest, labels, problem_type, weight, max_wait_seconds, pinned, metadata, uri, changed_at
+            adapter_id, digest, labels, problem_type, weight, max_wait_seconds, pinned, metadata, uri, changed_at, spec,
+            base,
         ) in rows
     )  # fmt: skip
 
 
-def read_earlier_revisions(connection: sqlite3.Connection, adapter_id: str) -> tuple[str, ...]:
-    """Digests of what served under this id before, newest first."""
+def read_earlier_revisions(connection: sqlite3.Connection, adapter_id: str) -> tuple[StoredServing, ...]:
+    """What served under this id before, newest first."""
     rows = connection.execute(
-        "SELECT digest FROM earlier_revisions WHERE adapter_id = ? ORDER BY number DESC", (adapter_id,)
+        """
+        SELECT digest, labels, problem_type, spec FROM earlier_revisions WHERE adapter_id = ? ORDER BY number DESC
+        """,
+        (adapter_id,),
     )
-    return tuple(str(digest) for (digest,) in rows)
+    return tuple(
+        StoredServing(digest, tuple(json.loads(labels)), problem_type and ProblemType(problem_type), _read_spec(spec))
+        for digest, labels, problem_type, spec in rows
+    )
 
 
 def read_aliases(connection: sqlite3.Connection) -> tuple[StoredAlias, ...]:

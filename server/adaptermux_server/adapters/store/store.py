@@ -3,6 +3,7 @@
 lock                who uses it
 registry.sqlite     what is registered (`database`)
 content/ incoming/  the files of adapters (`content`)
+reserve             room for deletions on a full disk
 """
 
 import time
@@ -18,6 +19,7 @@ from adaptermux_server.adapters.store.database import Database
 from adaptermux_server.adapters.store.failures import storage_failures
 from adaptermux_server.adapters.store.files import make_folder
 from adaptermux_server.adapters.store.lock import StoreLock
+from adaptermux_server.adapters.store.reserve import Reserve
 
 
 class Store:
@@ -25,6 +27,7 @@ class Store:
 
     database: Database
     content: ContentStore
+    reserve: Reserve
 
     def __init__(
         self, root: Path, limits: CheckpointLimits = DEFAULT_LIMITS, clock: Callable[[], float] = time.time
@@ -40,6 +43,8 @@ class Store:
                 stack.enter_context(closing(StoreLock(root / "lock", clock)))
             self.database = stack.enter_context(closing(Database(root / "registry.sqlite", clock)))
             self.content = ContentStore(root, self.database, limits, clock)
+            self.reserve = Reserve(root / "reserve")
+            self.reserve.keep()
             self._resources = stack.pop_all()
 
     def close(self) -> None:

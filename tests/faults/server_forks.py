@@ -1,0 +1,132 @@
+"""Servers that start at once: each is a fork of a process that has loaded all libraries.
+
+As a program it reads one request a line, a JSON list: settings of a server, what to add to the environment, and a file
+for the log. It answers each with two lines: the server's process id, and how that process ended (as `subprocess` does).
+"""
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from adaptermux_server.testing import ServerDiedError
+
+_START_SECONDS = 60.0
+_POLL_SECONDS = 0.01
+
+
+class Forks:
+    """The client of such a program; one server at a time."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.faults.server_forks"]
+        self._program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._program.communicate()
+
+    @contextmanager
+    def server(self, log: Path, settings: Mapping[str, object], **environment: str) -> Iterator["ForkedServer"]:
+        """A server that serves within the context, unless it dies; at its end it is stopped by SIGTERM."""
+        assert self._program.stdin
+        print(json.dumps([settings, environment, str(log)]), file=self._program.stdin, flush=True)
+        server = ForkedServer(int(self._line()), log, lambda: int(self._line()))
+        try:
+            server.wait_ready()
+            yield server
+        finally:
+            server.stop()
+
+    def _line(self) -> str:
+        assert self._program.stdout
+        return self._program.stdout.readline()
+
+
+class ForkedServer:
+    """A server and its log, as lines of JSON."""
+
+    def __init__(self, pid: int, log: Path, wait: Callable[[], int]) -> None:
+        self._pid, self._log, self._wait = pid, log, wait
+        self._status: int | None = None
+
+    def wait_ready(self) -> None:
+        """Return once it serves. Raises ServerDiedError."""
+        until = time.monotonic() + _START_SECONDS
+        while not any(line.get("event") == "serving" for line in self.lines()):
+            if time.monotonic() > until or not _lives(self._pid):
+                raise ServerDiedError(self._log.read_text()[-2000:])
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self) -> int:
+        """End it, if it hasn't died; returns how it ended."""
+        if self._status is None:
+            os.kill(self._pid, signal.SIGTERM)
+            self.wait()
+        assert self._status is not None
+        return self._status
+
+    def wait(self) -> int:
+        """Wait for its end; returns how it ended."""
+        if self._status is None:
+            self._status = self._wait()
+        return self._status
+
+    def address(self, listener: str) -> str:
+        """Host and port of the data or the admin listener."""
+        return next(str(line["address"]) for line in self.lines() if line.get("listener") == listener)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it has logged."""
+        text = self._log.read_text() if self._log.exists() else ""
+        complete = text[: text.rfind("\n") + 1]
+        return [json.loads(line) for line in complete.splitlines() if line.startswith("{")]
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process runs, and isn't one that has ended and wasn't waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def _serve(settings: dict[str, Any], environment: dict[str, str], log: str) -> int:
+    from adaptermux_server import cli, failpoints
+    from adaptermux_server.config import ServerSettings
+
+    with open(log, "w") as file:
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    os.environ.update(environment)
+    importlib.reload(failpoints)
+    checked = ServerSettings(**settings, address="127.0.0.1:0", admin_address="127.0.0.1:0", log_format="json")
+    cli._configure_logging(checked)
+    return cli._run(checked)
+
+
+def main() -> None:
+    """Serve requests until the input ends."""
+    import peft.tuners.lora  # noqa: F401
+    import transformers.models.bert.modeling_bert  # noqa: F401
+
+    import adaptermux_server.app  # noqa: F401
+
+    for line in sys.stdin:
+        pid = os.fork()
+        if not pid:
+            os._exit(_serve(*json.loads(line)))
+        print(pid, flush=True)  # noqa: T201
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
