@@ -21,6 +21,8 @@ BENCHMARKS: Mapping[str, str] = {
     "mixed": "benchmarks.mixed",
     "swap": "benchmarks.swap",
     "scale": "benchmarks.scale",
+    "tiers": "benchmarks.tiers",
+    "churn": "benchmarks.churn",
 }
 """Name → module; each is a `Benchmark`, imported only when it runs since most of them load torch."""
 

@@ -32,6 +32,9 @@ TASKS: dict[str, AnalyzeTask] = {
 QUESTION = "What is the subject of bought?"
 CONTEXT = "After months of rumours, the old company finally bought three small factories near the coast."
 
+ALIAS = "tone"
+ALIASED = "sentiment"
+
 LATE_ADAPTER = "intensity"
 """Loaded while the traffic runs."""
 LEAVING_ADAPTER = "spam"

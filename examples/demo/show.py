@@ -9,6 +9,7 @@ from rich.text import Text
 
 from adaptermux_client import (
     AdapterInfo,
+    AliasInfo,
     AnalyzeTask,
     AnswerResult,
     Classification,
@@ -39,6 +40,23 @@ def loaded(console: Console, adapter: AdapterInfo) -> None:
     size = f"{adapter.size_bytes / 1e6:.1f} MB"
     task = adapter.task.replace("_", " ").lower()
     console.print(f"  {adapter.id:<10} {adapter.peft_type} r={adapter.rank}  {size:>7}  {task}{labels}")
+
+
+def alias(console: Console, info: AliasInfo) -> None:
+    """Show an alias in a line."""
+    console.print(f"  {info.name:<10} → {', '.join(target.adapter for target in info.targets)}")
+
+
+def restored(
+    console: Console, adapters: Sequence[AdapterInfo], aliases: Sequence[AliasInfo], num_equal: int, num_asked: int
+) -> None:
+    """Show what a new server has of the one before it."""
+    names = ", ".join(f"{adapter.id}@{adapter.revision[:6]}" for adapter in adapters if adapter.state == "READY")
+    console.print(f"adapters: {names}")
+    for info in aliases:
+        alias(console, info)
+    colour = "green" if num_equal == num_asked else "red"
+    console.print(f"the same answers as before: [{colour}]{num_equal} of {num_asked}[/]")
 
 
 def analysis(console: Console, words: Sequence[str], tasks: Mapping[str, AnalyzeTask], result: InputAnalysis) -> None:

@@ -55,7 +55,7 @@ def run_traffic(address: str, admin: AdminClient, late_folder: Path) -> TrafficR
     """Send the traffic; load one adapter and unload another once a third of it, and two thirds, are through."""
     with AdapterMuxClient(address) as client:
         admin.load_adapter(LATE_ADAPTER, late_folder)
-        expected = {key: _logits(client, key) for key in _keys()}
+        expected = all_logits(client)
         admin.unload_adapter(LATE_ADAPTER)
     # Spawned, not forked: a fork of a process that has used gRPC hangs.
     context = multiprocessing.get_context("spawn")
@@ -78,6 +78,16 @@ def run_traffic(address: str, admin: AdminClient, late_folder: Path) -> TrafficR
     for worker in workers:
         worker.join()
     return report
+
+
+def all_logits(client: AdapterMuxClient) -> dict[Key, Logits]:
+    """What the adapters of the traffic say of each text."""
+    return {key: _logits(client, key) for key in _keys()}
+
+
+def num_equal(left: dict[Key, Logits], right: dict[Key, Logits]) -> int:
+    """How many answers agree, within a tolerance."""
+    return sum(_equal(logits, right[key]) for key, logits in left.items())
 
 
 def _keys() -> Iterable[Key]:
