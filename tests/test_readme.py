@@ -25,7 +25,7 @@ def test_the_python_example_prints_labels(server, capsys):
     replaced = {
         "127.0.0.1:50051": server.data_address,
         "127.0.0.1:50052": server.admin_address,
-        "/srv/adapters": str(ADAPTERS),
+        '"adapters/spam"': repr(str(ADAPTERS / "spam")),
     }
     for old, new in replaced.items():
         assert old in example

@@ -31,6 +31,7 @@ _ENUM_PREFIXES = {
     "problem_type": "PROBLEM_TYPE_",
     "state": "ADAPTER_STATE_",
     "task": "TASK_",
+    "tier": "TIER_",
 }
 
 
