@@ -6,7 +6,8 @@ what the caches, those of the processor and the bank's own, still hold. `peft_se
 with 16 adapters in one model (`switch` has it up to 256).
 
 `load_ms_…`: from files, which the operating system holds in memory, to READY with that many adapters loaded; by the
-real lifecycle in the real engine, checks included. Three engines with 16, 256 and 1,024 take turns, and each load is
+real lifecycle in the real engine, checks included, and durable when it ends: the content is in the store (it was there
+before), the registration synced to the disk. Three engines with 16, 256 and 1,024 take turns, and each load is
 followed by an unload. `load_first_ms`: the first of its kind. Wall time; medians; one computing thread.
 """
 
@@ -22,8 +23,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from adaptermux_server.adapters.lifecycle import Lifecycle, LoadOptions
+from adaptermux_server.adapters.catalog import Catalog
+from adaptermux_server.adapters.control import build_control_plane
+from adaptermux_server.adapters.lifecycle import Lifecycle
+from adaptermux_server.adapters.options import LoadOptions
 from adaptermux_server.adapters.registry import AdapterRegistry
+from adaptermux_server.adapters.sources import Sources
+from adaptermux_server.adapters.store.store import Store
 from adaptermux_server.engine.backbone import load_backbone
 from adaptermux_server.engine.collate import collate
 from adaptermux_server.scheduler.loop import Scheduler
@@ -99,15 +105,19 @@ class Loader:
 @asynccontextmanager
 async def _loader(folders: Sequence[Path]) -> AsyncIterator[Loader]:
     async with running_engine() as engine:
-        lifecycle = Lifecycle(
-            AdapterRegistry(),
-            engine,
-            Scheduler(engine.run, SchedulerSettings()),
-            allowed_roots=[folder.parent for folder in folders],
-            default_max_wait_seconds=_MAX_WAIT_SECONDS,
-        )
-        yield Loader(lifecycle, folders)
-        await lifecycle.close()
+        with TemporaryDirectory() as store:
+            catalog = Catalog(Store(Path(store) / "store"))
+            control = build_control_plane(
+                AdapterRegistry(_MAX_WAIT_SECONDS),
+                engine,
+                Scheduler(engine.run, SchedulerSettings()),
+                catalog,
+                Sources([folder.parent for folder in folders], catalog.workspace),
+                base="measured",
+            )
+            yield Loader(control.lifecycle, folders)
+            await control.close()
+            await asyncio.to_thread(catalog.close)
 
 
 async def _loads(folders: Sequence[Path], num_rounds: int) -> dict[str, float]:

@@ -4,19 +4,14 @@ import asyncio
 import gc
 import signal
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import psutil
 import structlog
-from prometheus_client import CollectorRegistry, start_http_server
 
 from adaptermux_server.adapters.catalog import Catalog
 from adaptermux_server.adapters.config_fields import METHODS
@@ -31,22 +26,18 @@ from adaptermux_server.config import ServerSettings
 from adaptermux_server.engine.engine import Engine, EngineSettings, open_engine
 from adaptermux_server.engine.fingerprint import fingerprint
 from adaptermux_server.errors import AdapterMuxError
-from adaptermux_server.metrics import RpcMetrics, SchedulerCollector
+from adaptermux_server.observing import LIBRARY_VERSIONS, MetricsAddressError, picture, serve_metrics
 from adaptermux_server.scheduler.loop import Scheduler
 from adaptermux_server.scheduler.settings import SchedulerSettings
 from adaptermux_server.tasks.service import InferenceService
 from adaptermux_server.tasks.tokenizing import Tokenizing
 from adaptermux_server.transport.admin import AdapterAdminServicer
-from adaptermux_server.transport.admin_convert import ServerPicture
 from adaptermux_server.transport.infer import InferServicer
 from adaptermux_server.transport.listeners import Listener, admin_listener, data_listener
-from adaptermux_server.types import ModelInfo, SchedulerStatus
+from adaptermux_server.types import ModelInfo
 
-_LIBRARIES = ("grpcio", "peft", "protobuf", "tokenizers", "torch", "transformers")
 # Streams and answers that are being sent when the queue has drained already.
 _LAST_WORDS_SECONDS = 5.0
-
-_SCRAPE_SECONDS = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -91,7 +82,10 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
         await scheduler.start()
         stack.push_async_callback(scheduler.close)
         control = await _control_plane(settings, engine, scheduler, stack)
-        rpc_metrics = _metrics(settings, scheduler, stack)
+        try:
+            rpc_metrics = serve_metrics(settings.metrics_address, control, scheduler, engine, stack)
+        except MetricsAddressError as error:
+            raise StartError(str(error)) from error
         model = _model_info(settings, engine)
         tokenizing = Tokenizing(engine.backbone.tokenizer, model.max_tokens)
         service = InferenceService(
@@ -102,7 +96,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
             pool=_text_pool(settings, stack),
         )
         infer = InferServicer(service, model, rpc_metrics, settings.max_concurrent_streamed_requests)
-        admin = AdapterAdminServicer(control, lambda: _picture(start_time, control, scheduler, engine), rpc_metrics)
+        admin = AdapterAdminServicer(control, lambda: picture(start_time, control, scheduler, engine), rpc_metrics)
         limits = {"max_message_bytes": settings.max_message_bytes, "max_pending_rpcs": settings.max_pending_rpcs}
         data = data_listener(infer, settings.address, **limits)
         listeners = (data, admin_listener(admin, settings.admin_address, **limits))
@@ -173,7 +167,9 @@ async def _control_plane(
         scheduler,
         catalog,
         sources,
-        base=await asyncio.to_thread(fingerprint, engine.backbone, settings.executor, *sorted(_versions().items())),
+        base=await asyncio.to_thread(
+            fingerprint, engine.backbone, settings.executor, *sorted(LIBRARY_VERSIONS.items())
+        ),
         tier_limits=TierLimits(
             settings.max_device_adapters, settings.max_device_adapter_bytes, settings.max_host_adapter_bytes
         ),
@@ -181,36 +177,6 @@ async def _control_plane(
     )
     stack.push_async_callback(control.close)
     return control
-
-
-def _metrics(settings: ServerSettings, scheduler: Scheduler, stack: AsyncExitStack) -> RpcMetrics:
-    registry = CollectorRegistry()
-    registry.register(SchedulerCollector(_readable_from_any_thread(scheduler)))
-    if settings.metrics_address is not None:
-        _serve_metrics(settings.metrics_address, registry, stack)
-    return RpcMetrics(registry)
-
-
-def _serve_metrics(address: str, registry: CollectorRegistry, stack: AsyncExitStack) -> None:
-    host, _, port = address.rpartition(":")
-    try:
-        server, thread = start_http_server(int(port), addr=host, registry=registry)
-    except (OSError, ValueError, OverflowError) as error:
-        text = f"can't serve metrics on {address}: is it in use, or not an address?"
-        raise StartError(text) from error
-    stack.callback(thread.join)
-    stack.callback(server.server_close)
-    stack.callback(server.shutdown)
-
-
-def _readable_from_any_thread(scheduler: Scheduler) -> Callable[[], SchedulerStatus]:
-    """Scrapes come in threads of their own, and the scheduler belongs to the event loop."""
-    loop = asyncio.get_running_loop()
-
-    async def read() -> SchedulerStatus:
-        return scheduler.status()
-
-    return lambda: asyncio.run_coroutine_threadsafe(read(), loop).result(_SCRAPE_SECONDS)
 
 
 def _text_pool(settings: ServerSettings, stack: AsyncExitStack) -> ThreadPoolExecutor:
@@ -233,28 +199,3 @@ async def _drain(
     control.registry.feed.close()
     await control.uploads.close()
     await scheduler.drain(timeout_seconds)
-
-
-def _picture(start_time: float, control: ControlPlane, scheduler: Scheduler, engine: Engine) -> ServerPicture:
-    memory, records = engine.memory(), control.registry.list()
-    return ServerPicture(
-        version=version("adaptermux"),
-        start_time=start_time,
-        adapters_by_state=Counter(record.state for record in records),
-        adapters_by_tier=Counter(record.tier for record in records if record.tier is not None),
-        tier_counts=control.tiers.counts,
-        tier_limits=control.tiers.limits,
-        adapter_of_slot=control.registry.ids_by_slot(),
-        scheduler=scheduler.status(),
-        base_bytes=memory.base_bytes,
-        adapter_bytes=memory.adapter_bytes,
-        host_adapter_bytes=control.tiers.host_bytes,
-        store_bytes=control.catalog.num_bytes,
-        resident_bytes=psutil.Process().memory_info().rss,
-        library_versions=_versions(),
-    )
-
-
-@cache
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in _LIBRARIES}

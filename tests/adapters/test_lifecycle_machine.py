@@ -2,9 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,20 +15,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from adaptermux_server.adapters.canonical import digest_of
 from adaptermux_server.adapters.tiers import TierLimits
 from adaptermux_server.errors import (
-    AdapterMuxError,
-    AdapterNotFoundError,
     AdapterNotReadyError,
-    AliasedError,
     AliasNotFoundError,
     BaseMismatchError,
     ConcurrentChangeError,
     DrainTimeoutError,
-    InvalidRequestError,
     RevisionNotFoundError,
     StoreFullError,
 )
 from adaptermux_server.types import AdapterState
 from tests.adapters.builders import write_adapter
+from tests.adapters.lifecycle_model import LifecycleModel, Refusal
 from tests.adapters.rig import BROKEN, Rig, failing, until_settled
 from tests.adapters.test_watch_feed import Watcher
 
@@ -39,20 +35,6 @@ NAMES = st.sampled_from(["prod", "canary", "y"])
 CONTENTS = st.integers(0, 12)
 WEIGHTS = st.sampled_from([1.0, 2.0, 3.0])
 DIGITS = st.sampled_from([8, 12, 64])
-
-
-@dataclass
-class Expected:
-    """An adapter as it should be."""
-
-    digest: str
-    weight: float
-    earlier: list[str] = field(default_factory=list)
-    draining: bool = False
-
-    @property
-    def digests(self) -> list[str]:
-        return [self.digest, *self.earlier]
 
 
 class LifecycleMachine(RuleBasedStateMachine):
@@ -67,12 +49,7 @@ class LifecycleMachine(RuleBasedStateMachine):
         self.rig: Rig = self.run(self._opened())
         self.watcher = Watcher(self.rig)
         self.requests = ExitStack()
-        self.num_requests: dict[str, int] = {}
-        self.adapters: dict[str, Expected] = {}
-        self.failed: set[str] = set()
-        self.pinned: str | None = None
-        self.aliases: dict[str, dict[str, int]] = {}
-        self.contents: set[str] = set()
+        self.model = LifecycleModel()
 
     def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         return self.runner.run(work)
@@ -84,12 +61,7 @@ class LifecycleMachine(RuleBasedStateMachine):
     async def _opened(self) -> Rig:
         return Rig(self.root, TierLimits(device_adapters=2))
 
-    # What a load may find before it begins
-
-    def refusal_of_a_load(self, adapter_id: str) -> type[AdapterMuxError] | None:
-        return InvalidRequestError if adapter_id in self.aliases else None
-
-    def attempt(self, work: Coroutine[Any, Any, object], error: type[AdapterMuxError] | None) -> bool:
+    def attempt(self, work: Coroutine[Any, Any, object], error: Refusal) -> bool:
         """Do it, and assert that it ends as expected; returns whether it was done."""
         if error is None:
             self.run(work)
@@ -98,28 +70,11 @@ class LifecycleMachine(RuleBasedStateMachine):
             self.run(work)
         return False
 
-    def serves_now(self, adapter_id: str, digest: str, weight: float) -> None:
-        before = self.adapters.get(adapter_id)
-        earlier = before.earlier if before else []
-        if before and before.digest != digest:
-            earlier = [before.digest, *(found for found in earlier if found != digest)]
-            aliased = {target for targets in self.aliases.values() for target in targets}
-            earlier = earlier[:10] + [found for found in earlier[10:] if f"{adapter_id}@{found}" in aliased]
-        self.adapters[adapter_id] = Expected(digest, weight, earlier)
-        self.failed.discard(adapter_id)
-        self.contents.add(digest)
-        if self.pinned == adapter_id:
-            self.pinned = None
-
-    def fails(self, adapter_id: str) -> None:
-        if adapter_id not in self.adapters:
-            self.failed.add(adapter_id)
-
     @rule(adapter_id=IDS, number=CONTENTS, weight=WEIGHTS)
     def load(self, adapter_id: str, number: int, weight: float) -> None:
         work = self.rig.load(adapter_id, f"n{number}", weight=weight)
-        if self.attempt(work, self.refusal_of_a_load(adapter_id)):
-            self.serves_now(adapter_id, self.digests[number], weight)
+        if self.attempt(work, self.model.refusal_of_load(adapter_id)):
+            self.model.load(adapter_id, self.digests[number], weight)
 
     @rule(number=CONTENTS, count=st.integers(2, 12), weight=WEIGHTS)
     def load_one_after_the_other(self, number: int, count: int, weight: float) -> None:
@@ -129,16 +84,16 @@ class LifecycleMachine(RuleBasedStateMachine):
     @rule(adapter_id=IDS, number=CONTENTS, weight=WEIGHTS)
     def load_revision(self, adapter_id: str, number: int, weight: float) -> None:
         digest = self.digests[number]
-        missing = None if digest in self.contents else RevisionNotFoundError
-        refusal = self.refusal_of_a_load(adapter_id)
+        missing = None if digest in self.model.contents else RevisionNotFoundError
+        refusal = self.model.refusal_of_load(adapter_id)
         if self.attempt(self.rig.load(adapter_id, revision=digest, weight=weight), refusal or missing):
-            self.serves_now(adapter_id, digest, weight)
+            self.model.load(adapter_id, digest, weight)
         elif refusal is None:
-            self.fails(adapter_id)
+            self.model.fail(adapter_id)
 
     @rule(adapter_id=IDS, numbers=st.tuples(CONTENTS, CONTENTS), weight=WEIGHTS)
     def load_twice_at_once(self, adapter_id: str, numbers: tuple[int, int], weight: float) -> None:
-        if self.refusal_of_a_load(adapter_id):
+        if self.model.refusal_of_load(adapter_id):
             return
 
         async def both() -> list[Any]:
@@ -148,100 +103,72 @@ class LifecycleMachine(RuleBasedStateMachine):
         first, second = self.run(both())
         assert self.digests[numbers[0]] == first.revision
         assert isinstance(second, ConcurrentChangeError)
-        self.serves_now(adapter_id, self.digests[numbers[0]], weight)
+        self.model.load(adapter_id, self.digests[numbers[0]], weight)
 
     @rule(adapter_id=IDS, number=CONTENTS, step=st.sampled_from(["prepare", "install"]))
     def load_what_does_not_fit(self, adapter_id: str, number: int, step: str) -> None:
-        now = self.adapters.get(adapter_id)
-        if self.refusal_of_a_load(adapter_id) or (now and not now.draining and now.digest == self.digests[number]):
+        now = self.model.adapters.get(adapter_id)
+        if self.model.refusal_of_load(adapter_id) or (now and not now.draining and now.digest == self.digests[number]):
             return
         self.rig.model.failures[step] = BROKEN
         self.attempt(self.rig.load(adapter_id, f"n{number}"), BaseMismatchError)
         self.rig.model.failures.clear()
         if step == "install":
-            self.contents.add(self.digests[number])
-        self.fails(adapter_id)
+            self.model.contents.add(self.digests[number])
+        self.model.fail(adapter_id)
 
     @rule(adapter_id=IDS, number=CONTENTS)
     def load_into_a_full_store(self, adapter_id: str, number: int) -> None:
-        if self.refusal_of_a_load(adapter_id):
+        if self.model.refusal_of_load(adapter_id):
             return
         with pytest.MonkeyPatch.context() as patch:
             failing(patch, self.rig.catalog, "put_adapter")
             self.attempt(self.rig.load(adapter_id, f"n{number}", weight=9.0), StoreFullError)
-        self.contents.add(self.digests[number])
-        self.fails(adapter_id)
+        self.model.contents.add(self.digests[number])
+        self.model.fail(adapter_id)
 
     @rule(adapter_id=IDS, weight=WEIGHTS, pin=st.booleans())
     def update(self, adapter_id: str, weight: float, pin: bool) -> None:
-        now = self.adapters.get(adapter_id)
-        error: type[AdapterMuxError] | None = None
-        if now is None:
-            error = AdapterNotReadyError if adapter_id in self.failed else AdapterNotFoundError
-        elif now.draining:
-            error = AdapterNotReadyError
-        pinned = pin and self.pinned in (None, adapter_id)  # two would fill the engine
-        if self.attempt(self.rig.update(adapter_id, weight=weight, pinned=pinned), error):
-            assert now
-            now.weight = weight
-            if pinned or self.pinned == adapter_id:
-                self.pinned = adapter_id if pinned else None
+        pinned = pin and self.model.pinned in (None, adapter_id)  # two would fill the engine
+        work = self.rig.update(adapter_id, weight=weight, pinned=pinned)
+        if self.attempt(work, self.model.refusal_of_update(adapter_id)):
+            self.model.adapters[adapter_id].weight = weight
+            if pinned or self.model.pinned == adapter_id:
+                self.model.pinned = adapter_id if pinned else None
 
     @rule(adapter_id=IDS, delete=st.booleans())
     def unload(self, adapter_id: str, delete: bool) -> None:
-        now = self.adapters.get(adapter_id)
-        targets = {target.partition("@")[0] for found in self.aliases.values() for target in found}
-        error: type[AdapterMuxError] | None = None
-        if now is None and adapter_id not in self.failed:
-            error = AdapterNotFoundError
-        elif delete and adapter_id in targets:
-            error = AliasedError
-        elif self.num_requests.get(adapter_id):
-            error = DrainTimeoutError
-        if self.attempt(self.rig.lifecycle.unload(adapter_id, 5.0 if error is None else 0.0, delete=delete), error):
-            self.failed.discard(adapter_id)
-            self.adapters.pop(adapter_id, None)
-            if now and delete:
-                self.contents -= {*now.digests} - {digest for it in self.adapters.values() for digest in it.digests}
-        elif error is DrainTimeoutError and now:
-            now.draining = True
-        if error in (None, DrainTimeoutError) and self.pinned == adapter_id and adapter_id not in self.adapters:
-            self.pinned = None
+        refusal = self.model.refusal_of_unload(adapter_id, delete)
+        seconds = 5.0 if refusal is None else 0.0
+        if self.attempt(self.rig.lifecycle.unload(adapter_id, seconds, delete=delete), refusal):
+            self.model.unload(adapter_id, delete)
+        elif refusal is DrainTimeoutError:
+            self.model.adapters[adapter_id].draining = True
 
     @rule(name=NAMES, data=st.data())
     def set_alias(self, name: str, data: st.DataObject) -> None:
-        references = ["x", "y", *(f"{id_}@{digest}" for id_, it in self.adapters.items() for digest in it.digests)]
+        references = [
+            "x",
+            "y",
+            *(f"{id_}@{digest}" for id_, it in self.model.adapters.items() for digest in it.digests),
+        ]
         wanted = st.dictionaries(st.sampled_from(references), st.integers(1, 3), min_size=1, max_size=3)
         targets = data.draw(wanted)
         work = self.rig.alias(name, **{target.replace("@", "__"): weight for target, weight in targets.items()})
-        if self.attempt(work, self.refusal_of_an_alias(name, targets)):
-            self.aliases[name] = targets
-
-    def refusal_of_an_alias(self, name: str, targets: Iterable[str]) -> type[AdapterMuxError] | None:
-        ids = [target.partition("@")[0] for target in targets]
-        if name in self.adapters or name in self.failed:
-            return InvalidRequestError
-        pointed_at = {target.partition("@")[0] for found in self.aliases.values() for target in found}
-        if name in ids or name in pointed_at or any(id_ in self.aliases for id_ in ids):
-            return InvalidRequestError
-        for id_ in ids:
-            if id_ not in self.adapters:
-                return AdapterNotReadyError if id_ in self.failed else AdapterNotFoundError
-            if self.adapters[id_].draining:
-                return AdapterNotReadyError
-        return None
+        if self.attempt(work, self.model.refusal_of_alias(name, targets)):
+            self.model.aliases[name] = targets
 
     @rule(name=NAMES)
     def delete_alias(self, name: str) -> None:
-        error = None if name in self.aliases else AliasNotFoundError
+        error = None if name in self.model.aliases else AliasNotFoundError
         if self.attempt(self.rig.control.aliases.delete(name), error):
-            del self.aliases[name]
+            del self.model.aliases[name]
 
-    @precondition(lambda self: self.adapters)
+    @precondition(lambda self: self.model.adapters)
     @rule(data=st.data(), digits=DIGITS)
     def ask(self, data: st.DataObject, digits: int) -> None:
-        adapter_id = data.draw(st.sampled_from(sorted(self.adapters)))
-        now = self.adapters[adapter_id]
+        adapter_id = data.draw(st.sampled_from(sorted(self.model.adapters)))
+        now = self.model.adapters[adapter_id]
         if now.draining:
             self.attempt(self.rig.answer(adapter_id), AdapterNotReadyError)
             return
@@ -249,26 +176,26 @@ class LifecycleMachine(RuleBasedStateMachine):
         assert digest == self.run(self.rig.answer(f"{adapter_id}@{digest[:digits]}"))
         assert now.digest == self.run(self.rig.answer(adapter_id))
 
-    @precondition(lambda self: self.aliases)
+    @precondition(lambda self: self.model.aliases)
     @rule(data=st.data(), key=st.sampled_from(["", "a", "b"]))
     def ask_an_alias(self, data: st.DataObject, key: str) -> None:
-        name = data.draw(st.sampled_from(sorted(self.aliases)))
+        name = data.draw(st.sampled_from(sorted(self.model.aliases)))
         found: set[str] = set()
-        for target in self.aliases[name]:
+        for target in self.model.aliases[name]:
             adapter_id, _, digest = target.partition("@")
-            now = self.adapters.get(adapter_id)
+            now = self.model.adapters.get(adapter_id)
             if now is None or now.draining or (digest and digest not in now.digests):
                 return
             found.add(digest or now.digest)
         assert self.run(self.rig.answer(name, key)) in found
 
-    @precondition(lambda self: any(not it.draining for it in self.adapters.values()))
+    @precondition(lambda self: any(not it.draining for it in self.model.adapters.values()))
     @rule(data=st.data())
     def begin_a_request(self, data: st.DataObject) -> None:
-        ids = sorted(id_ for id_, it in self.adapters.items() if not it.draining)
+        ids = sorted(id_ for id_, it in self.model.adapters.items() if not it.draining)
         adapter_id = data.draw(st.sampled_from(ids))
         self.requests.enter_context(self.rig.registry.lease(adapter_id))
-        self.num_requests[adapter_id] = self.num_requests.get(adapter_id, 0) + 1
+        self.model.num_requests[adapter_id] = self.model.num_requests.get(adapter_id, 0) + 1
 
     @rule()
     def end_all_requests(self) -> None:
@@ -277,16 +204,14 @@ class LifecycleMachine(RuleBasedStateMachine):
             await until_settled(self.rig)
 
         self.run(end())
-        self.num_requests.clear()
+        self.model.num_requests.clear()
 
     @rule(base=st.sampled_from(["base 1", "base 2"]))
     def restart(self, base: str) -> None:
         self.end_all_requests()
         self.run(self.rig.restart(base))
         self.watcher = Watcher(self.rig, self.watcher.token)
-        self.failed.clear()
-        for expected in self.adapters.values():
-            expected.draining = False
+        self.model.restart()
 
     @invariant()
     def all_is_as_the_dictionaries_say(self) -> None:
@@ -298,18 +223,18 @@ class LifecycleMachine(RuleBasedStateMachine):
         assert found == {
             adapter_id: (
                 *("DRAINING" if it.draining else "READY", it.digest, it.weight, tuple(it.earlier)),
-                self.pinned == adapter_id,
+                self.model.pinned == adapter_id,
             )
-            for adapter_id, it in self.adapters.items()
+            for adapter_id, it in self.model.adapters.items()
         }
         failed = {record.id for record in self.rig.registry.list() if record.state is AdapterState.FAILED}
-        assert self.failed == failed
+        assert self.model.failed == failed
         aliases = {
             alias.name: {target.adapter: target.weight for target in alias.targets}
             for alias in self.rig.registry.aliases()
         }
-        assert self.aliases == aliases
-        assert self.contents == {digest for digest in self.digests if self.rig.catalog.has(digest)}
+        assert self.model.aliases == aliases
+        assert self.model.contents == {digest for digest in self.digests if self.rig.catalog.has(digest)}
 
     @invariant()
     def watchers_know_it(self) -> None:
@@ -318,7 +243,7 @@ class LifecycleMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_left_behind(self) -> None:
-        if not self.num_requests:
+        if not self.model.num_requests:
             self.run(until_settled(self.rig))
             self.rig.assert_consistent()
 

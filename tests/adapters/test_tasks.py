@@ -86,7 +86,7 @@ async def test_the_error_of_a_change_keeps_no_local_alive() -> None:
 
 
 async def test_others_who_get_the_same_error_go_on_at_their_own_pace() -> None:
-    """As requests do that waited for the same arrival in the engine: they are still answering when the change has ended."""
+    """As requests do that waited for the same arrival in the engine: they still answer when the change has ended."""
     tasks: Tasks = Tasks()
     arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     answered = []

@@ -1,9 +1,10 @@
 """Servers that start at once: each is a fork of a process that has loaded all libraries.
 
-As a program it reads one request a line, a JSON list: settings of a server, what to add to the environment, and a file
+As a program it reads one request a line, a JSON list: arguments of a server, what to add to the environment, and a file
 for the log. It answers each with two lines: the server's process id, and how that process ended (as `subprocess` does).
 """
 
+import gc
 import importlib
 import json
 import os
@@ -11,13 +12,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from adaptermux_server.testing import ServerDiedError
 
+_LIBRARIES = (
+    *("adaptermux_client.cli", "adaptermux_server.app", "adaptermux_server.cli"),
+    *("peft.tuners.lora", "transformers.models.bert.modeling_bert"),
+)
 _START_SECONDS = 60.0
 _POLL_SECONDS = 0.01
 
@@ -36,10 +41,10 @@ class Forks:
         self._program.communicate()
 
     @contextmanager
-    def server(self, log: Path, settings: Mapping[str, object], **environment: str) -> Iterator["ForkedServer"]:
+    def server(self, log: Path, arguments: Sequence[str], **environment: str) -> Iterator["ForkedServer"]:
         """A server that serves within the context, unless it dies; at its end it is stopped by SIGTERM."""
         assert self._program.stdin
-        print(json.dumps([settings, environment, str(log)]), file=self._program.stdin, flush=True)
+        print(json.dumps([arguments, environment, str(log)]), file=self._program.stdin, flush=True)
         server = ForkedServer(int(self._line()), log, lambda: int(self._line()))
         try:
             server.wait_ready()
@@ -100,26 +105,30 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def _serve(settings: dict[str, Any], environment: dict[str, str], log: str) -> int:
-    from adaptermux_server import cli, failpoints
-    from adaptermux_server.config import ServerSettings
+def _serve(arguments: list[str], environment: dict[str, str], log: str) -> int:
+    from adaptermux_client.cli import main as command_line
+    from adaptermux_server import failpoints
 
     with open(log, "w") as file:
         os.dup2(file.fileno(), sys.stderr.fileno())
     os.environ.update(environment)
     importlib.reload(failpoints)
-    checked = ServerSettings(**settings, address="127.0.0.1:0", admin_address="127.0.0.1:0", log_format="json")
-    cli._configure_logging(checked)
-    return cli._run(checked)
+    addresses = ["--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"]
+    sys.argv = ["adaptermux", "serve", "--log-format", "json", *addresses, *arguments]
+    try:
+        command_line()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
 
 
 def main() -> None:
     """Serve requests until the input ends."""
-    import peft.tuners.lora  # noqa: F401
-    import transformers.models.bert.modeling_bert  # noqa: F401
-
-    import adaptermux_server.app  # noqa: F401
-
+    for library in _LIBRARIES:
+        importlib.import_module(library)
+    gc.collect()
+    # A collection in a fork would touch, and so copy, all that is shared.
+    gc.freeze()
     for line in sys.stdin:
         pid = os.fork()
         if not pid:

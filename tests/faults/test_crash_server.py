@@ -26,10 +26,8 @@ _DEATHS: dict[str, tuple[tuple[str, str], ...]] = {
         *((point, _NEW) for point in ("store.renamed", "store.parent_synced")),
         *((point, _NEW) for point, _ in _COMMIT),
     ),
-    # The content comes first; the adapter isn't registered yet when the process dies.
-    "load": tuple(
-        (point, _OLD) for point in (*_ARRIVAL, "store.renamed", "store.parent_synced", *(point for point, _ in _COMMIT))
-    ),
+    # The content comes first, by the steps of an upload; the adapter isn't registered yet when the process dies.
+    "load": tuple((point, _OLD) for point in ("store.file_synced", "store.renamed", *(point for point, _ in _COMMIT))),
     "load of what is stored": _COMMIT,
     "swap": _COMMIT,
     "change of options": _COMMIT,
@@ -56,10 +54,10 @@ class Stage:
     def server(self, store: Path, **environment: str) -> Iterator[tuple[ForkedServer, Operator]]:
         forks = self.forks.get()
         try:
-            settings = {**self.world.settings, "store": str(store)}
+            arguments = [*self.world.arguments, "--store", str(store)]
             log = store.with_name(f"{store.name}-{len(list(store.parent.iterdir()))}.log")
             with (
-                forks.server(log, settings, **environment) as server,
+                forks.server(log, arguments, **environment) as server,
                 operating(self.world, server.address("data"), server.address("admin")) as operator,
             ):
                 yield server, operator

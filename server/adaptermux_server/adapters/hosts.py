@@ -32,10 +32,13 @@ class ModelHost(Protocol[_Prepared]):
         """Put it into a free slot; after an error the slot is free as before."""
 
     async def evict(self, slot: int) -> _Prepared | None:
-        """Free a slot and give back what can be installed again; None: it can't, and must be prepared anew."""
+        """Free a slot and give back what can be installed again; None: it can't, and must be prepared anew.
+
+        After an error the slot is free all the same.
+        """
 
     async def remove(self, slot: int) -> None:
-        """Free a slot for good."""
+        """Free a slot for good; after an error it is free all the same."""
 
 
 class QueueHost(Protocol):

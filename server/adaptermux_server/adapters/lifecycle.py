@@ -227,7 +227,7 @@ class Lifecycle:
         if served is None:
             # Since the claim it was asked for, and couldn't be brought up.
             raise AdapterNotReadyError(entry.id, entry.state)
-        async with self._tiers.holding([served] if options.pinned else []):
+        async with self._tiers.holding([served] if options.pinned else [], asked=False):
             await self._catalog.put_adapter(self._stored(served, options))
             self._registry.set_options(entry, options)
         for revision in entry.revisions:

@@ -52,8 +52,6 @@ class ServedAdapter:
     _tier: Tier = field(init=False, default=Tier.DISK)
     num_holds: int = field(init=False, default=0)
     """Requests that need it in the engine now; see `Tiers`."""
-    last_hold: int = field(init=False, default=0)
-    """The number of the last hold, counted over all adapters: who was used longest ago has the lowest."""
     load_time: float = field(init=False)
     last_used_time: float | None = field(init=False, default=None)
     num_rows_answered: int = field(init=False, default=0)

@@ -68,14 +68,17 @@ class Tiers:
         return self._host.num_bytes
 
     @asynccontextmanager
-    async def holding(self, wanted: Sequence[ServedAdapter]) -> AsyncIterator[None]:
+    async def holding(self, wanted: Sequence[ServedAdapter], *, asked: bool = True) -> AsyncIterator[None]:
         """Have adapters in the engine, each with its `slot`, until the context ends. Their leases are the caller's.
+
+        `asked`: whether a request asks for them, which counts.
 
         Raises MemoryFullError where they can't fit beside those that are pinned, ShuttingDownError after `close`, and
         what `load` or the engine raises.
         """
         unique = tuple(dict.fromkeys(wanted))
-        self._count(unique)
+        if asked:
+            self._count(unique)
         await self._hold(unique)
         try:
             yield

@@ -226,6 +226,8 @@ async def test_a_drop_whose_caller_is_cancelled_goes_on(new_world: NewWorld) -> 
     await turns(2)
 
     dropping.cancel()
+    await turns(3)
+    assert {1} == set(world.queue.slots)
     await world.work()
 
     assert ("", Tier.DISK) == (world.here, world["a"].tier)

@@ -118,17 +118,26 @@ async def test_one_that_a_request_brings_up_meanwhile_is_no_prefetch(rig: Rig) -
     assert 1 == rig.tiers.counts.prefetches
 
 
-async def test_what_serves_no_longer_is_not_brought_up_and_is_in_nobodys_way(
+async def test_an_earlier_revision_is_not_brought_up_and_is_in_nobodys_way(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Requests that name it bring it up; that it was busy while it served says nothing of the time to come."""
     monkeypatch.setattr(upkeep, "_MAX_PREFETCHES", 1)
-    await rig.load("w", "a")
-    assert "wz" == here(rig)
-    pretend_asked(rig, "x", 9)
+    earlier = rig.registry.get("x").revision
+    await rig.load("x", "c")
+    await until_settled(rig)
+    assert "xz" == here(rig)
+    pretend_asked(rig, f"x@{earlier}", 9)
     pretend_asked(rig, "y", 3)
+
+    assert (1, "xy") == (await rig.control.upkeep.prefetch_once(), here(rig))
+
+
+async def test_what_is_unloaded_is_forgotten(rig: Rig) -> None:
+    pretend_asked(rig, "x", 9)
     await rig.lifecycle.unload("x")
 
-    assert (1, "wy") == (await rig.control.upkeep.prefetch_once(), here(rig))
+    assert (0, "yz", []) == (await rig.control.upkeep.prefetch_once(), here(rig), rig.tiers.demand.known())
 
 
 @pytest.mark.parametrize("error", [BROKEN, RuntimeError("out of memory")])
@@ -172,7 +181,8 @@ async def test_rounds_are_made_until_the_end(rig: Rig, monkeypatch: pytest.Monke
     rig.control.upkeep.start()
     rig.model.failures["install"] = RuntimeError("out of memory")
     pretend_asked(rig, "x", 9)
-    await until(lambda: here(rig) == "z")
+    await until(lambda: not rig.tiers.demand.known())
+    assert "z" == here(rig)
     rig.model.failures.clear()
 
     pretend_asked(rig, "x", 9)
@@ -198,9 +208,10 @@ async def test_after_a_start_the_room_is_filled_and_nobody_leaves_for_it(rig: Ri
 
 
 async def test_warming_goes_on_past_one_that_is_there_and_one_that_fails(rig: Rig) -> None:
+    """It is no use of what it brings up, nor of what was there: `z` is the one used longest ago."""
     rig.limits = None
     await rig.restart()
-    await ask(rig, "x")
+    await ask(rig, "z")
     with rig.registry.lease("y") as y:
         (rig.catalog.folder(y.revision) / "adapter_config.json").unlink()
     rig.now = 200.0
@@ -208,7 +219,10 @@ async def test_warming_goes_on_past_one_that_is_there_and_one_that_fails(rig: Ri
     await asyncio.wait_for(rig.control.upkeep._warm(), 10)
 
     assert "xz" == here(rig)
-    assert 100.0 == rig.registry.get("x").last_used_time
+    assert (None, 100.0) == (rig.registry.get("x").last_used_time, rig.registry.get("z").last_used_time)
+    next_to_leave = rig.tiers.next_to_leave()
+    assert next_to_leave is not None
+    assert "z" == next_to_leave.id
 
 
 async def test_contents_that_nothing_has_are_removed_once_they_are_old(rig: Rig) -> None:
