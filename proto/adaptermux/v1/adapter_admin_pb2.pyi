@@ -233,7 +233,9 @@ class Adapter(google.protobuf.message.Message):
 
     @property
     def earlier_revisions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """What served under this id before, newest first, at most 10: each can still be named (`id@revision`), or loaded."""
+        """What served under this id before, newest first, at most 10 and those that aliases point at: each can still be named
+        (`id@revision`), or loaded.
+        """
 
     def __init__(
         self,

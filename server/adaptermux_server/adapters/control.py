@@ -31,10 +31,12 @@ class ControlPlane:
     catalog: Catalog
     restoring: Restoring
     upkeep: Upkeep
+    sources: Sources
 
     async def close(self) -> None:
         """End all changes, uploads and moves; the catalog is left to whoever opened it."""
         self.registry.feed.close()
+        self.sources.close()
         await self.upkeep.close()
         await self.uploads.close()
         await self.restoring.close()
@@ -88,4 +90,5 @@ def build_control_plane(
         catalog=catalog,
         restoring=Restoring(registry, tiers, catalog, lifecycle, base),
         upkeep=Upkeep(registry, tiers, catalog, keep_unused_seconds),
+        sources=sources,
     )

@@ -211,8 +211,7 @@ class Lifecycle:
     def _served(
         self, adapter_id: str, key: RevisionKey, spec: AdapterSpec, uri: str, options: ServingOptions
     ) -> ServedAdapter:
-        registry = self._registry
-        return ServedAdapter(adapter_id, key, spec, uri, options, clock=registry.clock, on_move=registry.note_move)
+        return ServedAdapter(adapter_id, key, spec, uri, options, clock=self._registry.clock)
 
     async def _update(self, entry: AdapterEntry, options: ServingOptions) -> AdapterRecord:
         try:

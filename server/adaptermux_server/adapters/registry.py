@@ -4,7 +4,6 @@ Owned by the event loop. No method awaits, so each is one step that nobody can o
 changes what listings show is told to the feed within it.
 """
 
-import asyncio
 import random
 import time
 from bisect import bisect
@@ -207,10 +206,6 @@ class AdapterRegistry:
         if entry is not None and served in entry.retiring:
             entry.retiring.remove(served)
 
-    def note_move(self, served: ServedAdapter) -> None:
-        """Tell watchers where an adapter is now; once for all that happens to it in one step of the event loop."""
-        asyncio.get_running_loop().call_soon(self._tell_move, served)
-
     def forget(self, entry: AdapterEntry) -> None:
         """Drop an id."""
         del self._entries[entry.id]
@@ -266,17 +261,15 @@ class AdapterRegistry:
         return found[0]
 
     def _tell(self, entry: AdapterEntry) -> None:
-        """Tell watchers how an adapter is now, unless they know."""
+        """Tell watchers how an adapter is now, unless they know.
+
+        Moves between tiers alone aren't told: with many adapters they would be most of the log, and push the rest out.
+        """
         record = self.record(entry)
-        shown = replace(record, last_used_time=None, num_rows_answered=0, num_in_flight=0)
+        shown = replace(record, tier=None, last_used_time=None, num_rows_answered=0, num_in_flight=0)
         if shown != entry.told:
             entry.told = shown
             self.feed.publish(EventKind.ADAPTER, entry.id, record)
-
-    def _tell_move(self, served: ServedAdapter) -> None:
-        entry = self._entries.get(served.id)
-        if entry is not None and entry.current is served:
-            self._tell(entry)
 
     def _all_there_is(self) -> Iterator[tuple[EventKind, str, AdapterRecord | Alias]]:
         for record in self.list():

@@ -45,11 +45,10 @@ class ServedAdapter:
     options: ServingOptions = ServingOptions()
     clock: Callable[[], float] = time.time
     """Seconds since the epoch."""
-    on_move: Callable[["ServedAdapter"], None] = lambda _: None
-    """Called whenever its tier changes, if only for a moment."""
     slot: int | None = field(init=False, default=None)
     """Its place in the engine; None: it isn't there. A slot is never given twice, not even to the same revision."""
-    _tier: Tier = field(init=False, default=Tier.DISK)
+    tier: Tier = field(init=False, default=Tier.DISK)
+    """Where its tensors are."""
     num_holds: int = field(init=False, default=0)
     """Requests that need it in the engine now; see `Tiers`."""
     load_time: float = field(init=False)
@@ -67,16 +66,6 @@ class ServedAdapter:
     def revision(self) -> str:
         """The digest of its content."""
         return self.key.digest
-
-    @property
-    def tier(self) -> Tier:
-        """Where its tensors are."""
-        return self._tier
-
-    @tier.setter
-    def tier(self, tier: Tier) -> None:
-        self._tier = tier
-        self.on_move(self)
 
     @property
     def held_slot(self) -> int:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -214,6 +215,30 @@ def test_a_slow_server_meets_the_time_limit(site: Site, workspace: Path, when: s
         pass
 
     assert time.monotonic() - begin < 4  # well before the grace for what can't be cancelled
+
+
+def test_closing_ends_a_fetch_under_way_and_refuses_those_to_come(site: Site, workspace: Path) -> None:
+    asked = threading.Event()
+
+    def silent(request: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        site.closing.wait(20)
+
+    site.replies[WEIGHTS] = silent
+    sources = Sources([site.url], workspace, LIMITS, fetch_seconds=20)
+    with ThreadPoolExecutor(1) as pool:
+        fetching = pool.submit(sources.open(f"{site.url}/a/b").__enter__)
+        assert asked.wait(10)
+        begin = time.monotonic()
+        sources.close()
+
+        with pytest.raises(ShuttingDownError):
+            fetching.result(10)
+
+    assert time.monotonic() - begin < 5
+    with pytest.raises(ShuttingDownError), sources.open(f"{site.url}/a/b"):
+        pass
+    assert [] == list(workspace.iterdir())
 
 
 def test_a_server_that_is_down_can_be_tried_again(

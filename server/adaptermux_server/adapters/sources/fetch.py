@@ -4,8 +4,10 @@ import asyncio
 import errno
 import functools
 import logging
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,13 @@ from adaptermux_server.adapters.limits import CheckpointLimits
 from adaptermux_server.adapters.sources.guards import RefusedError
 from adaptermux_server.adapters.sources.place import Place
 from adaptermux_server.adapters.sources.schemes import SCHEMES, connect
-from adaptermux_server.errors import AdapterMuxError, SourceInvalidError, SourceUnavailableError, StoreFullError
+from adaptermux_server.errors import (
+    AdapterMuxError,
+    ShuttingDownError,
+    SourceInvalidError,
+    SourceUnavailableError,
+    StoreFullError,
+)
 
 # Whatever tells two contents of one name apart: what s3fs, gcsfs, huggingface_hub and fsspec itself call it.
 _VERSION_FIELDS = ("size", "ETag", "LastModified", "VersionId", "etag", "generation", "blob_id", "xet_hash", "created")
@@ -31,23 +39,56 @@ _NO_PERMISSION = (
 _log = logging.getLogger(__name__)
 
 
-def fetch(place: Place, folder: Path, limits: CheckpointLimits, seconds: float) -> None:
+class Fetches:
+    """Fetches under way, in any thread, so that all can be ended at once."""
+
+    def __init__(self) -> None:
+        self._futures: set[Future[None]] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """End all, now and later: they raise ShuttingDownError."""
+        with self._lock:
+            self._closed = True
+            futures = tuple(self._futures)
+        for future in futures:
+            future.cancel()
+
+    @contextmanager
+    def running(self, work: Coroutine[Any, Any, None]) -> Iterator[Future[None]]:
+        """Run a fetch on fsspec's loop; it ends with the context at the latest."""
+        with self._lock:
+            if self._closed:
+                work.close()
+                raise ShuttingDownError
+            future = asyncio.run_coroutine_threadsafe(work, get_loop())
+            self._futures.add(future)
+        try:
+            yield future
+        except CancelledError:
+            raise ShuttingDownError from None
+        finally:
+            future.cancel()
+            with self._lock:
+                self._futures.discard(future)
+
+
+def fetch(fetches: Fetches, place: Place, folder: Path, limits: CheckpointLimits, seconds: float) -> None:
     """Write the files of the adapter at `place` into `folder`. Blocks for `seconds` at most, and a short grace.
 
     Raises:
         SourceInvalidError: a file is missing, too large, not to be read, or changed while it was fetched.
         SourceUnavailableError: the place can't be reached, or not in time; a retry may help.
         StoreFullError: the disk has no room.
+        ShuttingDownError: all fetches were ended.
     """
-    transfer = _Transfer(place, folder, limits, seconds)
-    future = asyncio.run_coroutine_threadsafe(transfer.run(), get_loop())
-    try:
-        future.result(seconds + _GRACE_SECONDS)
-    except TimeoutError as error:
-        _log.warning("%s wasn't fetched within %g s", place, seconds)
-        raise unavailable(f"{place} wasn't fetched within {seconds:g} s") from error
-    finally:
-        future.cancel()
+    with fetches.running(_Transfer(place, folder, limits, seconds).run()) as future:
+        try:
+            future.result(seconds + _GRACE_SECONDS)
+        except TimeoutError as error:
+            _log.warning("%s wasn't fetched within %g s", place, seconds)
+            raise unavailable(f"{place} wasn't fetched within {seconds:g} s") from error
 
 
 def unavailable(text: str) -> AdapterMuxError:

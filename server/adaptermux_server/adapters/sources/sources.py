@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adaptermux_server.adapters.limits import DEFAULT_LIMITS, CheckpointLimits
-from adaptermux_server.adapters.sources.fetch import fetch
+from adaptermux_server.adapters.sources.fetch import Fetches, fetch
 from adaptermux_server.adapters.sources.local import path_of_file_uri, resolve_source
 from adaptermux_server.adapters.sources.place import Place, parse_place
 from adaptermux_server.adapters.sources.schemes import check_root
@@ -50,6 +50,7 @@ class Sources:
         self._workspace = workspace
         self._limits = limits
         self._fetch_seconds = fetch_seconds
+        self._fetches = Fetches()
         for leftover in workspace.glob(f"{_PREFIX}*"):
             discard(leftover)
 
@@ -65,6 +66,7 @@ class Sources:
             SourceInvalidError: no adapter is there, or one whose files are too large.
             SourceUnavailableError: the place can't be reached, or not in time; a retry may help.
             StoreFullError, StoreUnavailableError: the copy can't be written.
+            ShuttingDownError: `close` was called.
         """
         scheme = scheme_of(uri)
         if scheme in (None, "file"):
@@ -72,8 +74,12 @@ class Sources:
             return
         place = self._allowed_place(uri, str(scheme))
         with self._fresh_folder() as folder:
-            fetch(place, folder, self._limits, self._fetch_seconds)
+            fetch(self._fetches, place, folder, self._limits, self._fetch_seconds)
             yield folder
+
+    def close(self) -> None:
+        """End the fetches under way, and fetch nothing any more."""
+        self._fetches.close()
 
     def _add(self, root: str | Path) -> None:
         try:
