@@ -12,7 +12,12 @@ import fsspec
 import pytest
 
 from adaptermux_server.adapters.sources import Sources
-from adaptermux_server.errors import SourceForbiddenError, SourceInvalidError, SourceUnavailableError
+from adaptermux_server.errors import (
+    ShuttingDownError,
+    SourceForbiddenError,
+    SourceInvalidError,
+    SourceUnavailableError,
+)
 from tests.adapters.sources.conftest import CONTENT, LIMITS, content_of
 from tests.adapters.sources.site import Site, send
 
