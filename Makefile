@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo test test-python test-node test-light lint format stubs stubs-check buf bench image-steps clean
+.PHONY: help setup demo test test-python test-node test-light lint format stubs stubs-check docs buf bench image-steps clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ stubs: setup ## Generate the protobuf stubs anew.
 
 stubs-check: setup ## Fail if the stubs aren't what the .proto files give.
 	$(BIN)/python scripts/generate_stubs.py --check
+
+docs: setup ## Generate the parts of the documents that the code tells: settings and errors.
+	$(BIN)/python -m scripts.generate_docs
 
 buf: setup ## Lint the .proto files and check their format.
 	$(BIN)/buf lint

@@ -1,19 +1,17 @@
-"""Each request of the table as the call that a user of the asyncio client would write."""
+"""Each inference request of the table as the call that a user of the asyncio client would write."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from adaptermux.v1 import infer_pb2
 from adaptermux_client import (
-    AdapterState,
     AnalyzeRequest,
     AnalyzeTask,
     AnswerTask,
     AsyncAdapterMuxClient,
-    AsyncAdminClient,
     ClassifyTask,
     EmbedTask,
     Input,
@@ -22,12 +20,18 @@ from adaptermux_client import (
     TagTask,
 )
 
-_Client: TypeAlias = AsyncAdapterMuxClient
-_Admin: TypeAlias = AsyncAdminClient
-_Seconds: TypeAlias = float | None
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a call has beside its request."""
+
+    seconds: float | None
+    """Its deadline; None: the client's own."""
+    request_key: str
+    """Empty: none."""
 
 
-async def _classify(client: _Client, _: _Admin, request: infer_pb2.ClassifyRequest, seconds: _Seconds) -> Any:
+async def _classify(client: AsyncAdapterMuxClient, request: infer_pb2.ClassifyRequest, options: Options) -> Any:
     task = _classify_task(request.adapter, request.options)
     return await client.classify(
         request.adapter,
@@ -36,11 +40,12 @@ async def _classify(client: _Client, _: _Admin, request: infer_pb2.ClassifyReque
         problem_type=task.problem_type,
         return_logits=task.return_logits,
         truncate=request.truncate,
-        timeout=seconds,
+        request_key=options.request_key,
+        timeout=options.seconds,
     )
 
 
-async def _tag(client: _Client, _: _Admin, request: infer_pb2.TagTokensRequest, seconds: _Seconds) -> Any:
+async def _tag(client: AsyncAdapterMuxClient, request: infer_pb2.TagTokensRequest, options: Options) -> Any:
     task = _tag_task(request.adapter, request.options)
     return await client.tag(
         request.adapter,
@@ -49,11 +54,12 @@ async def _tag(client: _Client, _: _Admin, request: infer_pb2.TagTokensRequest, 
         top_k=task.top_k,
         return_logits=task.return_logits,
         truncate=request.truncate,
-        timeout=seconds,
+        request_key=options.request_key,
+        timeout=options.seconds,
     )
 
 
-async def _answer(client: _Client, _: _Admin, request: infer_pb2.AnswerRequest, seconds: _Seconds) -> Any:
+async def _answer(client: AsyncAdapterMuxClient, request: infer_pb2.AnswerRequest, options: Options) -> Any:
     task = _answer_task(request.adapter, request.options)
     return await client.answer(
         request.adapter,
@@ -63,11 +69,12 @@ async def _answer(client: _Client, _: _Admin, request: infer_pb2.AnswerRequest, 
         allow_no_answer=task.allow_no_answer,
         return_logits=task.return_logits,
         truncate=request.truncate,
-        timeout=seconds,
+        request_key=options.request_key,
+        timeout=options.seconds,
     )
 
 
-async def _embed(client: _Client, _: _Admin, request: infer_pb2.EmbedRequest, seconds: _Seconds) -> Any:
+async def _embed(client: AsyncAdapterMuxClient, request: infer_pb2.EmbedRequest, options: Options) -> Any:
     task = _embed_task(request.adapter, request.options)
     return await client.embed(
         _inputs(request.inputs),
@@ -75,58 +82,31 @@ async def _embed(client: _Client, _: _Admin, request: infer_pb2.EmbedRequest, se
         pooling=task.pooling,
         normalize=task.normalize,
         truncate=request.truncate,
-        timeout=seconds,
+        request_key=options.request_key,
+        timeout=options.seconds,
     )
 
 
-async def _analyze(client: _Client, _: _Admin, request: infer_pb2.AnalyzeRequest, seconds: _Seconds) -> Any:
+async def _analyze(client: AsyncAdapterMuxClient, request: infer_pb2.AnalyzeRequest, options: Options) -> Any:
     wanted = analyze_request(request)
-    return await client.analyze(wanted.tasks, wanted.inputs, truncate=wanted.truncate, timeout=seconds)
-
-
-async def _tokenize(client: _Client, _: _Admin, request: infer_pb2.TokenizeRequest, seconds: _Seconds) -> Any:
-    return await client.tokenize(_inputs(request.inputs), timeout=seconds)
-
-
-async def _model(client: _Client, _: _Admin, request: Message, seconds: _Seconds) -> Any:
-    return await client.model(timeout=seconds)
-
-
-async def _load(_: _Client, admin: _Admin, request: Any, seconds: _Seconds) -> Any:
-    adapter = await admin.load_adapter(
-        request.adapter_id,
-        request.uri,
-        labels=request.labels,
-        weight=request.weight or 1.0,
-        max_wait_seconds=_seconds(request.max_wait) if request.HasField("max_wait") else None,
-        validate_only=request.validate_only,
-        timeout=seconds,
+    return await client.analyze(
+        wanted.tasks,
+        wanted.inputs,
+        truncate=wanted.truncate,
+        request_key=options.request_key,
+        timeout=options.seconds,
     )
-    return {"adapter": adapter}
 
 
-async def _unload(_: _Client, admin: _Admin, request: Any, seconds: _Seconds) -> Any:
-    drain = _seconds(request.drain_timeout) if request.HasField("drain_timeout") else 30.0
-    adapter = await admin.unload_adapter(
-        request.adapter_id, drain_timeout_seconds=drain, force=request.force, timeout=seconds
-    )
-    return {"adapter": adapter}
+async def _tokenize(client: AsyncAdapterMuxClient, request: infer_pb2.TokenizeRequest, options: Options) -> Any:
+    return await client.tokenize(_inputs(request.inputs), timeout=options.seconds)
 
 
-async def _get(_: _Client, admin: _Admin, request: Any, seconds: _Seconds) -> Any:
-    return {"adapter": await admin.adapter(request.adapter_id, timeout=seconds)}
+async def _model(client: AsyncAdapterMuxClient, request: Message, options: Options) -> Any:
+    return await client.model(timeout=options.seconds)
 
 
-async def _list(_: _Client, admin: _Admin, request: Any, seconds: _Seconds) -> Any:
-    walk = admin.adapters(state=list(AdapterState)[request.state], page_size=request.page_size, timeout=seconds)
-    return {"adapters": [adapter async for adapter in walk]}
-
-
-async def _status(_: _Client, admin: _Admin, request: Message, seconds: _Seconds) -> Any:
-    return await admin.status(timeout=seconds)
-
-
-BY_RPC: dict[str, Callable[[_Client, _Admin, Any, _Seconds], Awaitable[Any]]] = {
+BY_RPC: dict[str, Callable[[AsyncAdapterMuxClient, Any, Options], Awaitable[Any]]] = {
     "Classify": _classify,
     "TagTokens": _tag,
     "Answer": _answer,
@@ -134,11 +114,6 @@ BY_RPC: dict[str, Callable[[_Client, _Admin, Any, _Seconds], Awaitable[Any]]] = 
     "Analyze": _analyze,
     "Tokenize": _tokenize,
     "GetModel": _model,
-    "LoadAdapter": _load,
-    "UnloadAdapter": _unload,
-    "GetAdapter": _get,
-    "ListAdapters": _list,
-    "GetServerStatus": _status,
 }
 
 
@@ -187,7 +162,3 @@ def _input(message: infer_pb2.Input) -> Input:
     if message.WhichOneof("content") == "words":
         return list(message.words.words)
     return (message.text, message.text_pair) if message.text_pair else message.text
-
-
-def _seconds(duration: Duration) -> float:
-    return duration.ToNanoseconds() / 1e9

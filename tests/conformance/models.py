@@ -1,5 +1,6 @@
 """The base model and the adapters of the table: tiny, random and seeded."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class Models:
 
 
 def build(folder: Path) -> Models:
-    """Make all models under `folder`; also a folder `empty` that holds no adapter."""
+    """Make all models under `folder`; also `empty`, which holds no adapter, and `damaged`, whose weights are cut."""
     base = make_base("bert", folder / "base")
     adapters = folder / "adapters"
     (adapters / "empty").mkdir(parents=True)
@@ -62,4 +63,7 @@ def build(folder: Path) -> Models:
             labels=recipe.labels if recipe.named else (),
             problem_type=recipe.problem_type,
         )
+    shutil.copytree(adapters / SPARE, adapters / "damaged")
+    weights = adapters / "damaged" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
     return Models(base, adapters)

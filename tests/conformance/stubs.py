@@ -1,6 +1,7 @@
 """Runs the table's cases with the generated Python stubs alone: messages in, messages out."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,8 +11,12 @@ from google.protobuf.message import Message
 
 from adaptermux.v1 import adapter_admin_pb2, adapter_admin_pb2_grpc, infer_pb2, infer_pb2_grpc
 from adaptermux_client.errors import AdapterMuxClientError, from_rpc_error, from_status
+from tests.conformance.contents import files_of
 
 _DEFAULT_DEADLINE_MS = 60_000
+_LISTS = {"ListAdapters": "adapters", "ListAliases": "aliases"}
+# So that even the table's small files are cut within, and chunks hold the end of one and the beginning of the next.
+_CHUNK_BYTES = 10_000
 
 
 class StubRunner:
@@ -43,14 +48,18 @@ class StubRunner:
             match case["rpc"]:
                 case "StreamAnalyze":
                     return {"status": "OK", "responses": self._streamed(case)}
-                case "ListAdapters":
+                case "WatchAdapters":
+                    return {"status": "OK", "events": self._watched(case)}
+                case "UploadAdapter":
+                    return {"status": "OK", "response": as_json(self._unary(case, _upload(case)))}
+                case "ListAdapters" | "ListAliases":
                     return {"status": "OK", "response": self._listed(case)}
                 case _:
                     return {"status": "OK", "response": as_json(self._unary(case, parse(case)))}
         except grpc.RpcError as error:
             return failure(from_rpc_error(error))
 
-    def _unary(self, case: dict[str, Any], request: Message) -> Any:
+    def _unary(self, case: dict[str, Any], request: Message | Iterator[Message]) -> Any:
         call = self._methods[case["rpc"]].future(request, timeout=_seconds(case), metadata=_metadata(case))
         if case.get("cancel"):
             call.cancel()
@@ -60,18 +69,28 @@ class StubRunner:
             raise call from None
 
     def _listed(self, case: dict[str, Any]) -> dict[str, Any]:
-        request = parse(case)
-        adapters: list[Any] = []
+        request, key = parse(case), _LISTS[case["rpc"]]
+        items: list[Any] = []
         while True:
             page = self._unary(case, request)
-            adapters += as_json(page).get("adapters", [])
+            items += as_json(page)[key]
             request.page_token = page.next_page_token
             if not request.page_token:
-                return {"adapters": adapters}
+                return {key: items}
+
+    def _watched(self, case: dict[str, Any]) -> list[Any]:
+        call = self._methods["WatchAdapters"](parse(case), timeout=_seconds(case), metadata=_metadata(case))
+        events: list[Any] = []
+        for response in call:
+            events.append(as_json(response))
+            if response.HasField("snapshot_end"):
+                call.cancel()
+                break
+        return events
 
     def _streamed(self, case: dict[str, Any]) -> dict[str, Any]:
         requests: Iterator[Message] = (ParseDict(each, infer_pb2.StreamAnalyzeRequest()) for each in case["requests"])
-        responses = self._methods["StreamAnalyze"](requests, timeout=_seconds(case))
+        responses = self._methods["StreamAnalyze"](requests, timeout=_seconds(case), metadata=_metadata(case))
         return {response.request_id: _outcome(response) for response in responses}
 
 
@@ -80,6 +99,19 @@ def parse(case: dict[str, Any]) -> Any:
     name = f"{case['rpc']}Request"
     module = infer_pb2 if hasattr(infer_pb2, name) else adapter_admin_pb2
     return ParseDict(case["request"], getattr(module, name)())
+
+
+def _upload(case: dict[str, Any]) -> Iterator[Message]:
+    """The first message, with the files of the case's folder, and then chunks of them."""
+    files = files_of(Path(case["folder"]))
+    first = parse(case)
+    first.metadata.SetInParent()
+    for name, content in files.items():
+        first.metadata.files.add(name=name, size_bytes=len(content))
+    yield first
+    whole = b"".join(files.values())
+    for start in range(0, len(whole), _CHUNK_BYTES):
+        yield adapter_admin_pb2.UploadAdapterRequest(chunk=whole[start : start + _CHUNK_BYTES])
 
 
 def as_json(message: Message) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The table as the runners read it: `cases.json` with its placeholders filled in for one running server."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance import models, server
+from tests.conformance.contents import revision_of
 from tests.conformance.reference import Reference
 from tests.conformance.stubs import StubRunner
 
@@ -16,6 +18,8 @@ VARIABLE = "ADAPTERMUX_CONFORMANCE"
 """The environment variable that tells a runner where the filled-in table is."""
 
 _VOLATILE = "timings"
+_REVISION = re.compile(r"\$(revision|prefix)\(([a-z]+)\)")
+_PREFIX_DIGITS = 8
 
 
 @contextmanager
@@ -23,7 +27,7 @@ def running(folder: Path) -> Iterator[Path]:
     """Build the models, serve them, and write the filled-in table; yields its path while the server runs."""
     built = models.build(folder)
     with server.serving(built) as running_server:
-        table = _Filling(Reference(built), str(built.adapters)).filled(json.loads(CASES.read_text()))
+        table = _Filling(Reference(built), built.adapters).filled(json.loads(CASES.read_text()))
         with StubRunner(running_server.data_address, running_server.admin_address) as runner:
             cases = [each for case in table["cases"] for each in _with_recording(case, runner)]
         path = folder / "table.json"
@@ -35,7 +39,7 @@ def running(folder: Path) -> Iterator[Path]:
 @dataclass(frozen=True, slots=True)
 class _Filling:
     reference: Reference
-    adapters: str
+    adapters: Path
 
     def filled(self, value: Any) -> Any:
         match value:
@@ -48,8 +52,12 @@ class _Filling:
             case list():
                 return [self.filled(each) for each in value]
             case str():
-                return value.replace("$adapters", self.adapters)
+                return _REVISION.sub(self._revision, value.replace("$adapters", str(self.adapters)))
         return value
+
+    def _revision(self, placeholder: re.Match[str]) -> str:
+        revision = revision_of(self.adapters / placeholder[2])
+        return revision if placeholder[1] == "revision" else revision[:_PREFIX_DIGITS]
 
 
 def _with_recording(case: dict[str, Any], runner: StubRunner) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,6 @@
-"""`adaptermux serve`, which the server's package plugs in, so that the light client need not have it."""
+"""`adaptermux serve` and `config`, which the server's package plugs in, so that the light client need not have it."""
 
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -19,16 +20,31 @@ SETTINGS: dict[str, Any] = {
 
 def serve(context: typer.Context) -> None:
     """Serve adapters over gRPC; needs the extra `server`."""
+    _run("serve", context.args)
+
+
+def config(context: typer.Context) -> None:
+    """Show or check the settings that a server would run with; needs the extra `server`."""
+    _run("config", context.args)
+
+
+def _run(name: str, arguments: Sequence[str]) -> None:
     try:
-        _plugged_in()(args=context.args, prog_name="adaptermux serve")
+        _plugged_in(name)(args=arguments, prog_name=f"adaptermux {name}")
     except ModuleNotFoundError as error:
         fail(f"the server needs a package that isn't installed: {error.name}", ExitCode.MISSING_EXTRA, _HINT)
 
 
-def _plugged_in() -> typer.Typer:
-    """The command as an application of its own. Raises ModuleNotFoundError if part of the server isn't installed."""
-    for point in entry_points(group=_GROUP, name="serve"):
+def _plugged_in(name: str) -> typer.Typer:
+    """A command, or a group of them, as an application of its own.
+
+    Raises ModuleNotFoundError if part of the server isn't installed.
+    """
+    for point in entry_points(group=_GROUP, name=name):
+        found = point.load()
+        if isinstance(found, typer.Typer):
+            return found
         application = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-        application.command()(point.load())
+        application.command()(found)
         return application
     raise ModuleNotFoundError("no command", name="adaptermux_server")

@@ -2,6 +2,8 @@
 
 import { AdapterMuxError, connect, connectAdmin } from 'adaptermux';
 
+const REQUEST_KEY = 'x-request-key';
+
 /** Makes the calls of the table. */
 export class Runner {
   constructor({ dataAddress, adminAddress }) {
@@ -12,9 +14,10 @@ export class Runner {
   /** The outcome of a case. */
   async perform(testCase) {
     const controller = new AbortController();
-    const options = { metadata: testCase.metadata, timeoutMs: testCase.deadlineMs, signal: controller.signal };
+    const { [REQUEST_KEY]: requestKey, ...metadata } = testCase.metadata ?? {};
+    const options = { metadata, requestKey, timeoutMs: testCase.deadlineMs, signal: controller.signal };
     try {
-      const calling = CALLS[testCase.rpc](this, testCase.request ?? testCase.requests, options);
+      const calling = CALLS[testCase.rpc](this, testCase.request ?? testCase.requests, options, testCase.folder);
       if (testCase.cancel) controller.abort();
       return { status: 'OK', ...(await calling) };
     } catch (error) {
@@ -37,13 +40,32 @@ const CALLS = {
   StreamAnalyze: async ({ client }, requests, options) => ({ responses: await streamed(client, requests, options) }),
   Tokenize: async ({ client }, request, options) => ({ response: await client.tokenize(request, options) }),
   GetModel: async ({ client }, _, options) => ({ response: await client.getModel(options) }),
+  UploadAdapter: async ({ admin }, { metadata }, options, folder) => ({
+    response: await admin.uploadAdapter(folder, { ...options, revision: metadata?.revision }),
+  }),
   LoadAdapter: async ({ admin }, { maxWait, ...request }, options) =>
     adapterOf(await admin.loadAdapter({ ...request, maxWaitMs: milliseconds(maxWait) }, options)),
   UnloadAdapter: async ({ admin }, { adapterId, drainTimeout, force }, options) =>
     adapterOf(await admin.unloadAdapter(adapterId, { drainTimeoutMs: milliseconds(drainTimeout), force, ...options })),
+  DeleteAdapter: async ({ admin }, { adapterId, drainTimeout, force }, options) =>
+    adapterOf(await admin.deleteAdapter(adapterId, { drainTimeoutMs: milliseconds(drainTimeout), force, ...options })),
+  UpdateAdapter: async ({ admin }, { adapter, updateMask }, options) =>
+    adapterOf(await admin.updateAdapter(adapter.id, changes(adapter, updateMask), options)),
   GetAdapter: async ({ admin }, { adapterId }, options) => adapterOf(await admin.getAdapter(adapterId, options)),
   ListAdapters: async ({ admin }, request, options) => ({
     response: { adapters: await collected(admin.listAdapters({ ...request, ...options })) },
+  }),
+  SetAlias: async ({ admin }, { alias }, options) => ({
+    response: { alias: await admin.setAlias(alias.name, shares(alias.targets), options) },
+  }),
+  DeleteAlias: async ({ admin }, { name }, options) => ({
+    response: { alias: await admin.deleteAlias(name, options) },
+  }),
+  ListAliases: async ({ admin }, request, options) => ({
+    response: { aliases: await collected(admin.listAliases({ ...request, ...options })) },
+  }),
+  WatchAdapters: async ({ admin }, request, options) => ({
+    events: await snapshot(admin.watchAdapters({ ...request, ...options, reconnect: false })),
   }),
   GetServerStatus: async ({ admin }, _, options) => ({ response: await admin.getServerStatus(options) }),
 };
@@ -65,6 +87,27 @@ async function collected(items) {
   const all = [];
   for await (const item of items) all.push(item);
   return all;
+}
+
+/** The events up to the end of the snapshot; the loop's end ends the watch. */
+async function snapshot(events) {
+  const seen = [];
+  for await (const event of events) {
+    seen.push(event);
+    if (event.event === 'snapshotEnd') break;
+  }
+  return seen;
+}
+
+/** What a mask names, as `updateAdapter` takes it: null where the adapter says nothing. */
+function changes({ maxWait, ...values }, mask) {
+  const given = { ...values, maxWaitMs: milliseconds(maxWait) };
+  const names = mask.split(',').map((path) => (path === 'maxWait' ? 'maxWaitMs' : path));
+  return Object.fromEntries(names.map((name) => [name, given[name] ?? null]));
+}
+
+function shares(targets) {
+  return Object.fromEntries(targets.map(({ adapter, weight = 1 }) => [adapter, weight]));
 }
 
 function adapterOf(adapter) {

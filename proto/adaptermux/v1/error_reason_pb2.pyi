@@ -37,47 +37,56 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     ERROR_REASON_ADAPTER_NOT_FOUND: _ErrorReason.ValueType  # 3
     """NOT_FOUND. No adapter of this id (or of this revision) is loaded. Metadata: `adapter`, and `similar` (ids of near
-    spelling, comma-separated, may be empty). The base model never answers in its place.
+    spelling, comma-separated, may be empty). The base model never answers in its place. Correct the id, or load it.
     """
     ERROR_REASON_ADAPTER_NOT_READY: _ErrorReason.ValueType  # 4
     """FAILED_PRECONDITION. The adapter exists but doesn't serve now. Metadata: `adapter`, `state`.
-    LOADING carries `RetryInfo`: retry then. DRAINING and FAILED don't mend by themselves.
+    LOADING carries `RetryInfo`: retry then. DRAINING and FAILED don't mend by themselves; GetAdapter tells why a
+    load failed.
     """
     ERROR_REASON_ADAPTER_REQUIRED: _ErrorReason.ValueType  # 5
-    """FAILED_PRECONDITION. The RPC needs an adapter and the request names none. Metadata: `rpc`."""
+    """FAILED_PRECONDITION. The RPC needs an adapter and the request names none. Metadata: `rpc`. Name one."""
     ERROR_REASON_TASK_MISMATCH: _ErrorReason.ValueType  # 6
-    """FAILED_PRECONDITION. The adapter's head belongs to another RPC. Metadata: `adapter`, `task`, `rpc` (the one to
-    call).
+    """FAILED_PRECONDITION. The adapter's head belongs to another RPC. Metadata: `adapter`, `task`, `rpc` (the one that
+    fits). Call that.
     """
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 7
     """RESOURCE_EXHAUSTED. The queue (the server's or this adapter's share of it) is full. Metadata: `limit`, `scope`.
     Carries `RetryInfo`: back off and retry.
     """
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 8
-    """DEADLINE_EXCEEDED. The call's deadline passed in the queue, or couldn't have been met. No forward was spent."""
+    """DEADLINE_EXCEEDED. The call's deadline passed in the queue, or couldn't have been met. No forward was spent.
+    Give it more time; if it happens under load, send less.
+    """
     ERROR_REASON_ADAPTER_UNLOADED: _ErrorReason.ValueType  # 9
-    """ABORTED. The adapter was unloaded with `force` while the request waited. Metadata: `adapter`."""
+    """ABORTED. The adapter was unloaded with `force` while the request waited. Metadata: `adapter`.
+    Ask whether it is loaded again (GetAdapter) before a retry.
+    """
     ERROR_REASON_SHUTTING_DOWN: _ErrorReason.ValueType  # 10
     """UNAVAILABLE. The server is shutting down. Retry at another replica, or after the restart."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 11
-    """INTERNAL. A bug or a fault of the machine. Metadata: `incident` (also in the server's log beside the cause)."""
+    """INTERNAL. A bug or a fault of the machine. Metadata: `incident` (also in the server's log beside the cause).
+    Tell it to the operator; a retry may fail again.
+    """
     ERROR_REASON_SOURCE_INVALID: _ErrorReason.ValueType  # 12
     """INVALID_ARGUMENT. The source of an adapter can't be read: no such folder, no weights, a pickle, a symlink, a file
-    that isn't what its name says. Metadata: `file` (its name within the source, may be empty).
+    that isn't what its name says. Metadata: `file` (its name within the source, may be empty). Correct the source.
     """
     ERROR_REASON_SOURCE_FORBIDDEN: _ErrorReason.ValueType  # 13
-    """PERMISSION_DENIED. The source lies outside the roots that the operator allowed, or has a scheme that isn't allowed."""
+    """PERMISSION_DENIED. The source lies outside the roots that the operator allowed, or has a scheme that isn't allowed.
+    Load it from elsewhere, upload it, or ask the operator for a root.
+    """
     ERROR_REASON_CONFIG_UNSUPPORTED: _ErrorReason.ValueType  # 14
     """INVALID_ARGUMENT. `adapter_config.json` or `config.json` holds a field or a value that isn't supported exactly.
-    Metadata: `field`.
+    Metadata: `field`. Change it and train or save the adapter again.
     """
     ERROR_REASON_BASE_MISMATCH: _ErrorReason.ValueType  # 15
     """FAILED_PRECONDITION. The adapter was trained on another base: a tensor's name or shape doesn't fit this one.
-    Metadata: `tensor`.
+    Metadata: `tensor`. Load it at a server of its own base.
     """
     ERROR_REASON_CHECKPOINT_MISMATCH: _ErrorReason.ValueType  # 16
     """FAILED_PRECONDITION. The weights don't fit their own configuration: a tensor is missing, unexpected, of a rank
-    other than the configured one, or not finite. Metadata: `tensor`.
+    other than the configured one, or not finite. Metadata: `tensor`. Save the adapter again.
     """
     ERROR_REASON_HEAD_INCOMPLETE: _ErrorReason.ValueType  # 17
     """FAILED_PRECONDITION. Part of the head isn't in the checkpoint. Metadata: `tensors`. Save the adapter again with
@@ -106,7 +115,7 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     changed, and adapters that are loaded serve on. A retry fails until the operator has mended it.
     """
     ERROR_REASON_ALIAS_NOT_FOUND: _ErrorReason.ValueType  # 24
-    """NOT_FOUND. No alias has this name. Metadata: `alias`."""
+    """NOT_FOUND. No alias has this name. Metadata: `alias`. Correct it; ListAliases has all."""
     ERROR_REASON_ALIASED: _ErrorReason.ValueType  # 25
     """FAILED_PRECONDITION. The adapter can't be deleted while aliases point at it. Metadata: `adapter`, `aliases`
     (comma-separated). Move or delete them first.
@@ -144,47 +153,56 @@ Metadata: `tokens`, `max_tokens`. Shorten the input or set `truncate`.
 """
 ERROR_REASON_ADAPTER_NOT_FOUND: ErrorReason.ValueType  # 3
 """NOT_FOUND. No adapter of this id (or of this revision) is loaded. Metadata: `adapter`, and `similar` (ids of near
-spelling, comma-separated, may be empty). The base model never answers in its place.
+spelling, comma-separated, may be empty). The base model never answers in its place. Correct the id, or load it.
 """
 ERROR_REASON_ADAPTER_NOT_READY: ErrorReason.ValueType  # 4
 """FAILED_PRECONDITION. The adapter exists but doesn't serve now. Metadata: `adapter`, `state`.
-LOADING carries `RetryInfo`: retry then. DRAINING and FAILED don't mend by themselves.
+LOADING carries `RetryInfo`: retry then. DRAINING and FAILED don't mend by themselves; GetAdapter tells why a
+load failed.
 """
 ERROR_REASON_ADAPTER_REQUIRED: ErrorReason.ValueType  # 5
-"""FAILED_PRECONDITION. The RPC needs an adapter and the request names none. Metadata: `rpc`."""
+"""FAILED_PRECONDITION. The RPC needs an adapter and the request names none. Metadata: `rpc`. Name one."""
 ERROR_REASON_TASK_MISMATCH: ErrorReason.ValueType  # 6
-"""FAILED_PRECONDITION. The adapter's head belongs to another RPC. Metadata: `adapter`, `task`, `rpc` (the one to
-call).
+"""FAILED_PRECONDITION. The adapter's head belongs to another RPC. Metadata: `adapter`, `task`, `rpc` (the one that
+fits). Call that.
 """
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 7
 """RESOURCE_EXHAUSTED. The queue (the server's or this adapter's share of it) is full. Metadata: `limit`, `scope`.
 Carries `RetryInfo`: back off and retry.
 """
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 8
-"""DEADLINE_EXCEEDED. The call's deadline passed in the queue, or couldn't have been met. No forward was spent."""
+"""DEADLINE_EXCEEDED. The call's deadline passed in the queue, or couldn't have been met. No forward was spent.
+Give it more time; if it happens under load, send less.
+"""
 ERROR_REASON_ADAPTER_UNLOADED: ErrorReason.ValueType  # 9
-"""ABORTED. The adapter was unloaded with `force` while the request waited. Metadata: `adapter`."""
+"""ABORTED. The adapter was unloaded with `force` while the request waited. Metadata: `adapter`.
+Ask whether it is loaded again (GetAdapter) before a retry.
+"""
 ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 10
 """UNAVAILABLE. The server is shutting down. Retry at another replica, or after the restart."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 11
-"""INTERNAL. A bug or a fault of the machine. Metadata: `incident` (also in the server's log beside the cause)."""
+"""INTERNAL. A bug or a fault of the machine. Metadata: `incident` (also in the server's log beside the cause).
+Tell it to the operator; a retry may fail again.
+"""
 ERROR_REASON_SOURCE_INVALID: ErrorReason.ValueType  # 12
 """INVALID_ARGUMENT. The source of an adapter can't be read: no such folder, no weights, a pickle, a symlink, a file
-that isn't what its name says. Metadata: `file` (its name within the source, may be empty).
+that isn't what its name says. Metadata: `file` (its name within the source, may be empty). Correct the source.
 """
 ERROR_REASON_SOURCE_FORBIDDEN: ErrorReason.ValueType  # 13
-"""PERMISSION_DENIED. The source lies outside the roots that the operator allowed, or has a scheme that isn't allowed."""
+"""PERMISSION_DENIED. The source lies outside the roots that the operator allowed, or has a scheme that isn't allowed.
+Load it from elsewhere, upload it, or ask the operator for a root.
+"""
 ERROR_REASON_CONFIG_UNSUPPORTED: ErrorReason.ValueType  # 14
 """INVALID_ARGUMENT. `adapter_config.json` or `config.json` holds a field or a value that isn't supported exactly.
-Metadata: `field`.
+Metadata: `field`. Change it and train or save the adapter again.
 """
 ERROR_REASON_BASE_MISMATCH: ErrorReason.ValueType  # 15
 """FAILED_PRECONDITION. The adapter was trained on another base: a tensor's name or shape doesn't fit this one.
-Metadata: `tensor`.
+Metadata: `tensor`. Load it at a server of its own base.
 """
 ERROR_REASON_CHECKPOINT_MISMATCH: ErrorReason.ValueType  # 16
 """FAILED_PRECONDITION. The weights don't fit their own configuration: a tensor is missing, unexpected, of a rank
-other than the configured one, or not finite. Metadata: `tensor`.
+other than the configured one, or not finite. Metadata: `tensor`. Save the adapter again.
 """
 ERROR_REASON_HEAD_INCOMPLETE: ErrorReason.ValueType  # 17
 """FAILED_PRECONDITION. Part of the head isn't in the checkpoint. Metadata: `tensors`. Save the adapter again with
@@ -213,7 +231,7 @@ ERROR_REASON_STORE_UNAVAILABLE: ErrorReason.ValueType  # 23
 changed, and adapters that are loaded serve on. A retry fails until the operator has mended it.
 """
 ERROR_REASON_ALIAS_NOT_FOUND: ErrorReason.ValueType  # 24
-"""NOT_FOUND. No alias has this name. Metadata: `alias`."""
+"""NOT_FOUND. No alias has this name. Metadata: `alias`. Correct it; ListAliases has all."""
 ERROR_REASON_ALIASED: ErrorReason.ValueType  # 25
 """FAILED_PRECONDITION. The adapter can't be deleted while aliases point at it. Metadata: `adapter`, `aliases`
 (comma-separated). Move or delete them first.

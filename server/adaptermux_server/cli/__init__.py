@@ -1,0 +1,74 @@
+"""`adaptermux serve`: settings from options, the environment, a file and defaults; then the server until a signal."""
+
+import asyncio
+import logging
+import os
+import sys
+
+import structlog
+import typer
+
+from adaptermux_server.cli.options import with_settings
+from adaptermux_server.config import Configuration, ServerSettings
+
+_EXIT_FAILED = 1
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+@with_settings
+def serve(found: Configuration) -> None:
+    """Serve adapters on one base model until SIGTERM or Ctrl-C.
+
+    Each option can also come from the environment, as ADAPTERMUX_NAME, or from a file. An option wins over the
+    environment, and that over the file. `adaptermux config show` tells what came from where.
+    """
+    _configure_logging(found.settings)
+    raise typer.Exit(_run(found.settings))
+
+
+def _configure_logging(settings: ServerSettings) -> None:
+    """One form for all lines on stderr, those of libraries and their warnings too."""
+    # A rich traceback shows all locals: callers' texts, and tensors that take seconds to print on the event loop.
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    as_json: list[structlog.types.Processor] = [
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    ]
+    rendering: list[structlog.types.Processor] = as_json if settings.log_format == "json" else [console]
+    common: list[structlog.types.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper("iso", utc=True),
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *common],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    logging.basicConfig(level=_LEVELS[settings.log_level], handlers=[handler])
+    logging.captureWarnings(True)
+    structlog.configure(
+        processors=[*common, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.log_level]),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+
+
+def _run(settings: ServerSettings) -> int:
+    # Nothing is fetched from the network behind the operator's back.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Imported here: they load torch, which no other command and no wrong option should wait for.
+    from adaptermux_server.app import StartError, serve_until_signal  # noqa: PLC0415
+    from adaptermux_server.errors import AdapterMuxError  # noqa: PLC0415
+    from adaptermux_server.transport.listeners import ListenError  # noqa: PLC0415
+
+    try:
+        asyncio.run(serve_until_signal(settings))
+    except (AdapterMuxError, ListenError, StartError) as error:
+        typer.echo(f"error: {error}", err=True)
+        return _EXIT_FAILED
+    return 0
