@@ -1,7 +1,7 @@
 """Bad inputs, row by row of the table: each gets what it was promised, and the server stays as it was.
 
 Left out, since nothing serves them yet: tokens and certificates (row 24), and generation (its limits in row 6). Uploads
-that break off (row 12) and memory budgets (row 23) have tests of their own, in `adapters`.
+that break off (row 12) and memory budgets (row 23) have tests of their own, in `adapters` and `e2e`.
 """
 
 import pytest
