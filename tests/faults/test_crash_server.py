@@ -130,7 +130,8 @@ def deaths(
     pictures: dict[str | None, Future[Picture]],
 ) -> dict[tuple[str, str], Future[tuple[int, Picture, Picture]]]:
     """All that the tests which were chosen will ask for, some at a time."""
-    wanted = [item.callspec.params for item in request.session.items if "point" in getattr(item, "fixturenames", ())]  # type: ignore[attr-defined]
+    own = [item for item in request.session.items if item.path == request.path]
+    wanted = [item.callspec.params for item in own if hasattr(item, "callspec")]
     return {(it["name"], it["point"]): pool.submit(stage.after_a_death, it["name"], it["point"]) for it in wanted}
 
 
