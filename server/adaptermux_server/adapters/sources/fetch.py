@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import CancelledError, Future
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from adaptermux_server.adapters.canonical import CONTENT_FILES, REQUIRED_FILES
 from adaptermux_server.adapters.limits import CheckpointLimits
 from adaptermux_server.adapters.sources.guards import RefusedError
 from adaptermux_server.adapters.sources.place import Place
-from adaptermux_server.adapters.sources.schemes import SCHEMES, connect
+from adaptermux_server.adapters.sources.schemes import SCHEMES, connect, open_session
 from adaptermux_server.errors import (
     AdapterMuxError,
     ShuttingDownError,
@@ -110,9 +110,11 @@ class _Transfer:
 
     async def run(self) -> None:
         """Raises TimeoutError at the end of the time, and else what `fetch` does."""
-        async with asyncio.timeout(self._seconds):
+        async with asyncio.timeout(self._seconds), AsyncExitStack() as stack:
             with self._failures():
                 self._files = await asyncio.to_thread(connect, self._place.scheme)
+                if session := await open_session(self._files):
+                    stack.push_async_callback(session.close)
             versions = {name: await self._version(name) for name in CONTENT_FILES}
             for name, version in versions.items():
                 if version is not None:

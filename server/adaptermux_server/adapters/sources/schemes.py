@@ -65,6 +65,15 @@ def connect(scheme: str) -> Any:
     Blocks: some libraries look for credentials in the network.
     """
     # What is given here replaces what the operator configured for fsspec, so that goes in first.
-    configured = fsspec.config.apply_config(fsspec.get_filesystem_class(scheme), {})
-    options = SCHEMES[scheme].options(configured)
+    kind = fsspec.get_filesystem_class(scheme)
+    options = SCHEMES[scheme].options(fsspec.config.apply_config(kind, {}))
+    if kind.async_impl:
+        # Else its connections would be closed whenever it is collected, on whatever event loop runs then.
+        options["asynchronous"] = True
     return fsspec.filesystem(scheme, skip_instance_cache=True, use_listings_cache=False, **options)
+
+
+async def open_session(files: Any) -> Any:
+    """The connections of a filesystem, to be closed by `await session.close()`; None: it has none to close."""
+    open_it = getattr(files, "set_session", None) or getattr(files, "_set_session", None)
+    return await open_it() if files.async_impl and open_it else None
