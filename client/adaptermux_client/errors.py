@@ -10,7 +10,8 @@ AdapterMuxClientError
 │   ├── AdapterNotFoundError         metadata "similar" has ids of near spelling
 │   ├── AliasNotFoundError           no alias has this name
 │   └── RevisionNotFoundError        the server's store has no such content
-├── PermissionDeniedError
+├── UnauthenticatedError           the server wants a token, or another one
+├── PermissionDeniedError          the token doesn't allow this call or adapter
 │   └── SourceForbiddenError         an adapter's source isn't one that the operator allowed
 ├── FailedPreconditionError
 │   ├── AdapterNotReadyError         LOADING: retry after `retry_after_seconds`
@@ -125,8 +126,12 @@ class RevisionNotFoundError(NotFoundError):
     """No content of this digest is in the server's store; metadata "digest"."""
 
 
+class UnauthenticatedError(AdapterMuxClientError):
+    """UNAUTHENTICATED: there is no token, or it isn't known, has expired or was taken back."""
+
+
 class PermissionDeniedError(AdapterMuxClientError):
-    """PERMISSION_DENIED."""
+    """PERMISSION_DENIED: the token doesn't allow this; metadata "role", "adapter" (empty where the role is missing)."""
 
 
 class SourceForbiddenError(PermissionDeniedError):
@@ -271,11 +276,14 @@ BY_REASON: dict[str, type[AdapterMuxClientError]] = {
     "UPLOAD_STALLED": UploadStalledError,
     "UPLOADS_FULL": UploadsFullError,
     "MEMORY_FULL": MemoryFullError,
+    "UNAUTHENTICATED": UnauthenticatedError,
+    "PERMISSION_DENIED": PermissionDeniedError,
 }
 
 BY_CODE: dict[grpc.StatusCode, type[AdapterMuxClientError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidArgumentError,
     grpc.StatusCode.NOT_FOUND: NotFoundError,
+    grpc.StatusCode.UNAUTHENTICATED: UnauthenticatedError,
     grpc.StatusCode.PERMISSION_DENIED: PermissionDeniedError,
     grpc.StatusCode.FAILED_PRECONDITION: FailedPreconditionError,
     grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhaustedError,

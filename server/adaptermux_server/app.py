@@ -33,7 +33,10 @@ from adaptermux_server.tasks.service import InferenceService
 from adaptermux_server.tasks.tokenizing import Tokenizing
 from adaptermux_server.transport.admin import AdapterAdminServicer
 from adaptermux_server.transport.infer import InferServicer
-from adaptermux_server.transport.listeners import Listener, admin_listener, data_listener
+from adaptermux_server.transport.listeners import Listener, Security, admin_listener, data_listener
+from adaptermux_server.transport.secured import connection_limits, securities
+from adaptermux_server.transport.security.access import access_to
+from adaptermux_server.transport.security.files import SecurityFileError
 from adaptermux_server.types import ModelInfo
 
 # Streams and answers that are being sent when the queue has drained already.
@@ -77,6 +80,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
     """
     start_time = time.time()
     async with AsyncExitStack() as stack:
+        data_security, admin_security = await _securities(settings, stack)
         engine = await _engine(settings, stack)
         scheduler = Scheduler(engine.run, _scheduler_settings(settings))
         await scheduler.start()
@@ -95,11 +99,16 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
             tokenizing=tokenizing,
             pool=_text_pool(settings, stack),
         )
-        infer = InferServicer(service, model, rpc_metrics, settings.max_concurrent_streamed_requests)
+        infer = InferServicer(
+            service, model, rpc_metrics, settings.max_concurrent_streamed_requests, access_to(control.registry)
+        )
         admin = AdapterAdminServicer(control, lambda: picture(start_time, control, scheduler, engine), rpc_metrics)
         limits = {"max_message_bytes": settings.max_message_bytes, "max_pending_rpcs": settings.max_pending_rpcs}
-        data = data_listener(infer, settings.address, **limits)
-        listeners = (data, admin_listener(admin, settings.admin_address, **limits))
+        connections = connection_limits(settings)
+        listeners = (
+            data_listener(infer, settings.address, **limits, connections=connections, security=data_security),
+            admin_listener(admin, settings.admin_address, **limits, connections=connections, security=admin_security),
+        )
         stack.push_async_callback(_stop, listeners)
         # Before anybody can ask for a change: what was registered comes first.
         await control.restoring.run()
@@ -112,6 +121,16 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
             await listener.set_serving(True)
         _log.info("serving", model=settings.shown_model_id, seconds=round(time.time() - start_time, 1))
         yield RunningServer(*addresses)
+
+
+async def _securities(settings: ServerSettings, stack: AsyncExitStack) -> tuple[Security, Security]:
+    try:
+        data, admin = securities(settings)
+    except SecurityFileError as error:
+        raise StartError(str(error)) from error
+    if data.tokens is not None:
+        await stack.enter_async_context(data.tokens.watched())
+    return data, admin
 
 
 async def _engine(settings: ServerSettings, stack: AsyncExitStack) -> Engine:

@@ -41,6 +41,8 @@ EXAMPLES = [
     errors.UploadStalledError("no message came for 30 s"),
     errors.UploadsFullError(8, 5.0),
     errors.MemoryFullError(4096, 8192),
+    errors.UnauthenticatedError("there is no token"),
+    errors.PermissionDeniedError("acme", "infer", "sentiment"),
 ]
 
 

@@ -30,7 +30,9 @@ export type ErrorReason =
   | 'UPLOAD_STALLED'
   | 'UPLOADS_FULL'
   | 'MEMORY_FULL'
-  | 'SOURCE_UNAVAILABLE';
+  | 'SOURCE_UNAVAILABLE'
+  | 'UNAUTHENTICATED'
+  | 'PERMISSION_DENIED';
 
 /** A call that failed. Branch on `reason` (or on `code`), never on the message: it may be reworded. */
 export class AdapterMuxError extends Error {

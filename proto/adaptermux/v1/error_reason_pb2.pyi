@@ -137,6 +137,15 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """UNAVAILABLE. The source of an adapter can't be reached, or not in time; nothing was changed. Carries `RetryInfo`:
     retry then. If it stays so, the operator's log has the cause.
     """
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 30
+    """UNAUTHENTICATED. The call has no token, or one that isn't known, has expired or was taken back. Send one that is
+    valid; a retry with the same one fails again.
+    """
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 31
+    """PERMISSION_DENIED. The caller's token isn't of the role that the call needs, or doesn't allow an adapter of the
+    request. Metadata: `role` (the one that the call needs), `adapter` (as the request names it, "base" for the base
+    model; empty where the role is what is missing). Ask the operator for more.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Each value's comment gives the status code, the metadata keys, and what the caller should do."""
@@ -252,5 +261,14 @@ in use, retry.
 ERROR_REASON_SOURCE_UNAVAILABLE: ErrorReason.ValueType  # 29
 """UNAVAILABLE. The source of an adapter can't be reached, or not in time; nothing was changed. Carries `RetryInfo`:
 retry then. If it stays so, the operator's log has the cause.
+"""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 30
+"""UNAUTHENTICATED. The call has no token, or one that isn't known, has expired or was taken back. Send one that is
+valid; a retry with the same one fails again.
+"""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 31
+"""PERMISSION_DENIED. The caller's token isn't of the role that the call needs, or doesn't allow an adapter of the
+request. Metadata: `role` (the one that the call needs), `adapter` (as the request names it, "base" for the base
+model; empty where the role is what is missing). Ask the operator for more.
 """
 global___ErrorReason = ErrorReason

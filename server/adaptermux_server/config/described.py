@@ -11,7 +11,12 @@ from pydantic.fields import FieldInfo
 
 from adaptermux_server.config.settings import SECTIONS, ServerSettings
 
-_UNITS = {"_bytes": "BYTES", "_seconds": "SECONDS", "address": "HOST:PORT"}
+_UNITS = {
+    "_bytes": "BYTES",
+    "_seconds": "SECONDS",
+    "address": "HOST:PORT",
+    **dict.fromkeys(("_certificate", "_key", "_client_ca", "_file"), "FILE"),
+}
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 _KINDS = {int: "N", float: "NUMBER", Path: "FOLDER"}
 

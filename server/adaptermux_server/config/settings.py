@@ -55,6 +55,34 @@ class ServerSettings(BaseSettings):
     """Largest request."""
     max_pending_rpcs: int = Field(default=20_000, ge=100)
     """Calls that gRPC holds before a handler takes them; beyond it gRPC itself drops calls."""
+    tls_certificate: Path | None = None
+    """PEM file with the data listener's certificate, then those between it and a root; by default it is plain."""
+    tls_key: Path | None = None
+    """PEM file with its private key, not encrypted."""
+    tls_client_ca: Path | None = None
+    """PEM file with certificates of which one must have signed a client's; by default clients need none."""
+    admin_tls_certificate: Path | None = None
+    """As `tls_certificate`, for the admin listener."""
+    admin_tls_key: Path | None = None
+    """As `tls_key`, for the admin listener."""
+    admin_tls_client_ca: Path | None = None
+    """As `tls_client_ca`, for the admin listener."""
+    tokens_file: Path | None = None
+    """TOML file of the tokens that callers of both listeners must show; by default anybody may call."""
+    max_concurrent_streams: int | None = Field(default=None, ge=1)
+    """Calls at once on one connection, more wait at the client; by default no limit."""
+    max_connection_idle_seconds: float | None = Field(default=None, ge=1)
+    """A connection without calls is closed after so long; by default never."""
+    max_connection_age_seconds: float | None = Field(default=None, ge=1)
+    """A connection takes no new calls after so long, and clients connect anew; by default never."""
+    max_connection_age_grace_seconds: float = Field(default=300.0, gt=0)
+    """Calls of such a connection are ended after so long again."""
+    keepalive_seconds: float = Field(default=60.0, ge=1)
+    """A connection that is silent for so long is asked whether there is still somebody."""
+    keepalive_timeout_seconds: float = Field(default=20.0, gt=0)
+    """Whoever doesn't answer that for so long is taken for gone."""
+    max_metadata_bytes: int = Field(default=16 << 10, ge=4 << 10, le=1 << 20)
+    """Metadata of a call."""
     max_concurrent_streamed_requests: int = Field(default=64, ge=1, le=4096)
     """Requests of one StreamAnalyze stream that are worked on at once."""
 
@@ -112,6 +140,18 @@ class ServerSettings(BaseSettings):
     def _check_addresses(self) -> Self:
         if self.address == self.admin_address and not self.address.endswith(":0"):
             raise ValueError(f"address and admin_address must differ, both are {self.address}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        for prefix in ("", "admin_"):
+            certificate, key, client_ca = (
+                getattr(self, f"{prefix}tls_{part}") for part in ("certificate", "key", "client_ca")
+            )
+            if (certificate is None) != (key is None):
+                raise ValueError(f"{prefix}tls_certificate and {prefix}tls_key stand together")
+            if client_ca is not None and certificate is None:
+                raise ValueError(f"{prefix}tls_client_ca needs {prefix}tls_certificate and {prefix}tls_key")
         return self
 
     @property

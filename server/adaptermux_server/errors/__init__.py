@@ -15,10 +15,12 @@ AdapterMuxError
 │   ├── BaseMismatchError            └── AliasedError
 │   ├── CheckpointMismatchError
 │   └── HeadIncompleteError
-└── store
-    ├── RevisionNotFoundError        ├── StoreUnavailableError
-    ├── DigestMismatchError          ├── UploadStalledError
-    └── StoreFullError               └── UploadsFullError
+├── store
+│   ├── RevisionNotFoundError        ├── StoreUnavailableError
+│   ├── DigestMismatchError          ├── UploadStalledError
+│   └── StoreFullError               └── UploadsFullError
+└── security
+    └── UnauthenticatedError         └── PermissionDeniedError
 
 The message of each is written for the caller: what was wrong, what is allowed, what to do. Anything that isn't an
 AdapterMuxError is a bug: its text stays in the log.
@@ -51,6 +53,7 @@ from adaptermux_server.errors.requests import (
     ShuttingDownError,
     TaskMismatchError,
 )
+from adaptermux_server.errors.security import PermissionDeniedError, UnauthenticatedError
 from adaptermux_server.errors.store import (
     DigestMismatchError,
     RevisionNotFoundError,
@@ -79,6 +82,7 @@ __all__ = [
     "InputTooLongError",
     "InvalidRequestError",
     "MemoryFullError",
+    "PermissionDeniedError",
     "QueueFullError",
     "RevisionNotFoundError",
     "ShuttingDownError",
@@ -88,6 +92,7 @@ __all__ = [
     "StoreFullError",
     "StoreUnavailableError",
     "TaskMismatchError",
+    "UnauthenticatedError",
     "UploadStalledError",
     "UploadsFullError",
 ]

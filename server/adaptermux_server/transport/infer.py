@@ -9,6 +9,7 @@ from adaptermux_server.metrics import RpcMetrics
 from adaptermux_server.tasks.service import AnalyzeCall, Analyzed, InferenceService
 from adaptermux_server.transport import checks, convert
 from adaptermux_server.transport.border import Context, deadline_of, unary
+from adaptermux_server.transport.security.access import AdapterAccess
 from adaptermux_server.transport.stream import RequestStream
 from adaptermux_server.types import ModelInfo
 
@@ -21,13 +22,19 @@ class InferServicer(infer_pb2_grpc.InferServicer):
     """Serves the data plane."""
 
     def __init__(
-        self, service: InferenceService, model: ModelInfo, rpc_metrics: RpcMetrics, max_concurrent_streamed: int
+        self,
+        service: InferenceService,
+        model: ModelInfo,
+        rpc_metrics: RpcMetrics,
+        max_concurrent_streamed: int,
+        access: AdapterAccess,
     ) -> None:
         """`max_concurrent_streamed`: requests of one stream that are worked on at once."""
         self.rpc_metrics = rpc_metrics
         self._service = service
         self._model = model
         self._max_concurrent_streamed = max_concurrent_streamed
+        self._access = access
 
     @unary
     async def Classify(self, request: infer_pb2.ClassifyRequest, context: Context) -> infer_pb2.ClassifyResponse:
@@ -62,7 +69,7 @@ class InferServicer(infer_pb2_grpc.InferServicer):
         self, request_iterator: AsyncIterator[infer_pb2.StreamAnalyzeRequest], context: Context
     ) -> AsyncIterator[infer_pb2.StreamAnalyzeResponse]:
         """See infer.proto."""
-        stream = RequestStream(self._service, self.rpc_metrics, self._max_concurrent_streamed, context)
+        stream = RequestStream(self._service, self.rpc_metrics, self._max_concurrent_streamed, self._access, context)
         async for response in stream.responses(request_iterator):
             yield response
 
@@ -79,5 +86,8 @@ class InferServicer(infer_pb2_grpc.InferServicer):
 
     async def _analyze(self, call: AnalyzeCall, context: Context, finish: Callable[[Analyzed], _Response]) -> _Response:
         metadata = context.invocation_metadata()
-        checks.check_routing([task.adapter for task in call.tasks], metadata)
-        return await self._service.analyze(checks.with_request_key(call, metadata), deadline_of(context), finish)
+        adapters = [task.adapter for task in call.tasks]
+        checks.check_routing(adapters, metadata)
+        call = checks.with_request_key(call, metadata)
+        with self._access.checked(adapters):
+            return await self._service.analyze(call, deadline_of(context), finish)

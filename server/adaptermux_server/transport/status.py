@@ -40,6 +40,8 @@ CODES: dict[type[errors.AdapterMuxError], grpc.StatusCode] = {
     errors.UploadStalledError: grpc.StatusCode.ABORTED,
     errors.UploadsFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.MemoryFullError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
+    errors.PermissionDeniedError: grpc.StatusCode.PERMISSION_DENIED,
 }
 
 # All details of a status travel in one trailer; clients on older gRPC cores fail the call from about 8 KB on.

@@ -12,6 +12,7 @@ from adaptermux_server.tasks.service import AnalyzeCall, InferenceService
 from adaptermux_server.transport import checks, convert
 from adaptermux_server.transport.border import Context, abort, deadline_of, observe
 from adaptermux_server.transport.decoding import checked
+from adaptermux_server.transport.security.access import AdapterAccess
 from adaptermux_server.transport.status import status_of
 
 _RPC = "StreamAnalyze"
@@ -25,8 +26,15 @@ class RequestStream:
     reading waits, so gRPC's flow control holds the caller up: memory stays bounded.
     """
 
-    def __init__(self, service: InferenceService, metrics: RpcMetrics, max_concurrent: int, context: Context) -> None:
-        self._service, self._metrics, self._context = service, metrics, context
+    def __init__(
+        self,
+        service: InferenceService,
+        metrics: RpcMetrics,
+        max_concurrent: int,
+        access: AdapterAccess,
+        context: Context,
+    ) -> None:
+        self._service, self._metrics, self._access, self._context = service, metrics, access, context
         self._deadline = deadline_of(context)
         self._room = asyncio.Semaphore(max_concurrent)
         self._ready: asyncio.Queue[_Response | None] = asyncio.Queue()
@@ -68,7 +76,8 @@ class RequestStream:
         self._unanswered.add(request_id)
         try:
             call = self._checked_call(request.request)
-            answer = await self._service.analyze(call, self._deadline, convert.analyze_response)
+            with self._access.checked([task.adapter for task in call.tasks]):
+                answer = await self._service.analyze(call, self._deadline, convert.analyze_response)
             response = _Response(request_id=request_id, response=answer)
         except Exception as error:
             response = _Response(request_id=request_id, error=status_of(error))
