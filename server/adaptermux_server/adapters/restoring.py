@@ -102,9 +102,7 @@ class Restoring:
         if served is None or not self._registry.serves(served):
             return
         try:
-            # Who unloads it meanwhile waits, so that it isn't taken for gone while it arrives.
-            with served.lease(asked=False):
-                await self._tiers.bring_up(served)
+            await self._tiers.bring_up(served)
         except AdapterMuxError as error:
             _log.error("pinned adapter %s isn't in the engine: %s", entry.id, error)
 

@@ -94,9 +94,13 @@ class Tiers:
             self._moves.withdraw(served)
 
     async def bring_up(self, served: ServedAdapter) -> None:
-        """Put an adapter into the engine that no request asked for. Raises as `holding` does."""
-        await self._hold((served,))
-        self._let_go((served,))
+        """Put an adapter into the engine that no request asked for. Raises as `holding` does.
+
+        It is leased meanwhile: who unloads it waits, so that it isn't taken for gone while it arrives.
+        """
+        with served.lease(asked=False):
+            await self._hold((served,))
+            self._let_go((served,))
 
     def has_place(self, served: ServedAdapter) -> bool:
         """Whether an adapter is in the engine or on its way there."""

@@ -113,8 +113,7 @@ class Upkeep:
         if not self._registry.serves(served):
             return False
         try:
-            with served.lease(asked=False):
-                await self._tiers.bring_up(served)
+            await self._tiers.bring_up(served)
         except Exception as error:  # one that can't be moved, for whatever reason, mustn't end the rounds
             _log.info("adapter %s wasn't brought up ahead of its requests: %s", served.id, error)
             self._tiers.demand.forget(served)

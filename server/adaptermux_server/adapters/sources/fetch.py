@@ -88,12 +88,7 @@ def fetch(fetches: Fetches, place: Place, folder: Path, limits: CheckpointLimits
             future.result(seconds + _GRACE_SECONDS)
         except TimeoutError as error:
             _log.warning("%s wasn't fetched within %g s", place, seconds)
-            raise unavailable(f"{place} wasn't fetched within {seconds:g} s") from error
-
-
-def unavailable(text: str) -> AdapterMuxError:
-    """The error for a place that may answer at another time."""
-    return SourceUnavailableError(text)
+            raise SourceUnavailableError(f"{place} wasn't fetched within {seconds:g} s") from error
 
 
 class _Transfer:
@@ -193,7 +188,7 @@ class _Transfer:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StoreFullError from error
             _log.warning("can't fetch %s", where, exc_info=error)
-            raise unavailable(f"{where} can't be fetched now") from error
+            raise SourceUnavailableError(f"{where} can't be fetched now") from error
 
 
 def _check_may_miss(name: str) -> None:
