@@ -103,12 +103,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
             service, model, rpc_metrics, settings.max_concurrent_streamed_requests, access_to(control.registry)
         )
         admin = AdapterAdminServicer(control, lambda: picture(start_time, control, scheduler, engine), rpc_metrics)
-        limits = {"max_message_bytes": settings.max_message_bytes, "max_pending_rpcs": settings.max_pending_rpcs}
-        connections = connection_limits(settings)
-        listeners = (
-            data_listener(infer, settings.address, **limits, connections=connections, security=data_security),
-            admin_listener(admin, settings.admin_address, **limits, connections=connections, security=admin_security),
-        )
+        listeners = _listeners(settings, infer, admin, data_security=data_security, admin_security=admin_security)
         stack.push_async_callback(_stop, listeners)
         # Before anybody can ask for a change: what was registered comes first.
         await control.restoring.run()
@@ -202,6 +197,22 @@ def _text_pool(settings: ServerSettings, stack: AsyncExitStack) -> ThreadPoolExe
     pool = ThreadPoolExecutor(settings.num_text_workers, thread_name_prefix="text")
     stack.callback(pool.shutdown)
     return pool
+
+
+def _listeners(
+    settings: ServerSettings,
+    infer: InferServicer,
+    admin: AdapterAdminServicer,
+    *,
+    data_security: Security,
+    admin_security: Security,
+) -> tuple[Listener, Listener]:
+    limits = {"max_message_bytes": settings.max_message_bytes, "max_pending_rpcs": settings.max_pending_rpcs}
+    connections = connection_limits(settings)
+    return (
+        data_listener(infer, settings.address, **limits, connections=connections, security=data_security),
+        admin_listener(admin, settings.admin_address, **limits, connections=connections, security=admin_security),
+    )
 
 
 async def _stop(listeners: tuple[Listener, ...]) -> None:
