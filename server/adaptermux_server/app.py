@@ -102,7 +102,9 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
         infer = InferServicer(
             service, model, rpc_metrics, settings.max_concurrent_streamed_requests, access_to(control.registry)
         )
-        admin = AdapterAdminServicer(control, lambda: picture(start_time, control, scheduler, engine), rpc_metrics)
+        admin = AdapterAdminServicer(
+            control, scheduler, lambda: picture(start_time, control, scheduler, engine), rpc_metrics
+        )
         listeners = _listeners(settings, infer, admin, data_security=data_security, admin_security=admin_security)
         stack.push_async_callback(_stop, listeners)
         # Before anybody can ask for a change: what was registered comes first.
@@ -227,5 +229,6 @@ async def _drain(
         await listener.set_serving(False)
     # Streams that would never end by themselves, or only when their clients are done.
     control.registry.feed.close()
+    scheduler.recorder.close()
     await control.uploads.close()
     await scheduler.drain(timeout_seconds)

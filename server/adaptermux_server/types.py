@@ -142,11 +142,37 @@ class AdapterSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchRecord:
-    """What one batch cost; shared by the answers of all its rows."""
+class RowRecord:
+    """What is told of one row of a forward."""
 
-    num_rows: int
+    adapter: str
+    """Its id; empty: the base."""
+    num_tokens: int
+    queue_seconds: float
+    """From joining the queue to the start of the forward."""
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """One forward as it was computed; shared by the answers of all its rows."""
+
+    rows: tuple[RowRecord, ...]
+    started_at: float
+    """On the scheduler's clock."""
+    traversal_seconds: float
+    """Spent before the forward; 0: there was no traversal."""
     compute_seconds: float
+    """The forward with its heads; of a failed one, until it raised."""
+    kernel: Kernel | None
+    """None: it failed."""
+    num_padded_tokens: int
+    """Longest row × rows."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Without padding."""
+        return sum(row.num_tokens for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +199,10 @@ class Row:
     """None: through the adapter's head."""
     future: "asyncio.Future[RowAnswer]"
     deadline: Deadline = field(default_factory=Deadline)
+    adapter: str = ""
+    """Id of the adapter, for records; the slot decides."""
+    request_id: str = ""
+    """Of the call that it belongs to, for records."""
     enqueued_at: float = 0.0
     """Set by the queue."""
 

@@ -1006,6 +1006,126 @@ class SnapshotEnd(google.protobuf.message.Message):
 global___SnapshotEnd = SnapshotEnd
 
 @typing.final
+class WatchBatchesRequest(google.protobuf.message.Message):
+    """Request of `WatchBatches`."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___WatchBatchesRequest = WatchBatchesRequest
+
+@typing.final
+class WatchBatchesResponse(google.protobuf.message.Message):
+    """What ended since the last response."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BATCHES_FIELD_NUMBER: builtins.int
+    NUM_MISSED_FIELD_NUMBER: builtins.int
+    NUM_ROWS_QUEUED_FIELD_NUMBER: builtins.int
+    num_missed: builtins.int
+    """Forwards before these that the caller was too slow for."""
+    num_rows_queued: builtins.int
+    """Rows waiting now, in all queues."""
+    @property
+    def batches(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Batch]:
+        """At least one, in the order of their ends."""
+
+    def __init__(
+        self,
+        *,
+        batches: collections.abc.Iterable[global___Batch] | None = ...,
+        num_missed: builtins.int = ...,
+        num_rows_queued: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["batches", b"batches", "num_missed", b"num_missed", "num_rows_queued", b"num_rows_queued"]) -> None: ...
+
+global___WatchBatchesResponse = WatchBatchesResponse
+
+@typing.final
+class Batch(google.protobuf.message.Message):
+    """One forward."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: builtins.int
+    TRAVERSAL_FIELD_NUMBER: builtins.int
+    COMPUTE_FIELD_NUMBER: builtins.int
+    KERNEL_FIELD_NUMBER: builtins.int
+    NUM_PADDED_TOKENS_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    kernel: builtins.str
+    """See `GetServerStatusResponse.forwards_by_kernel`. Empty: it failed."""
+    num_padded_tokens: builtins.int
+    """Tokens that were computed, with padding: longest row × rows."""
+    @property
+    def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the engine was given it; by the server's clock."""
+
+    @property
+    def traversal(self) -> google.protobuf.duration_pb2.Duration:
+        """The traversal that came before it. Zero: there was none."""
+
+    @property
+    def compute(self) -> google.protobuf.duration_pb2.Duration:
+        """The forward itself, with its heads."""
+
+    @property
+    def rows(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___BatchRow]:
+        """Its rows, in order."""
+
+    def __init__(
+        self,
+        *,
+        start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        traversal: google.protobuf.duration_pb2.Duration | None = ...,
+        compute: google.protobuf.duration_pb2.Duration | None = ...,
+        kernel: builtins.str = ...,
+        num_padded_tokens: builtins.int = ...,
+        rows: collections.abc.Iterable[global___BatchRow] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["compute", b"compute", "start_time", b"start_time", "traversal", b"traversal"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["compute", b"compute", "kernel", b"kernel", "num_padded_tokens", b"num_padded_tokens", "rows", b"rows", "start_time", b"start_time", "traversal", b"traversal"]) -> None: ...
+
+global___Batch = Batch
+
+@typing.final
+class BatchRow(google.protobuf.message.Message):
+    """A row (one input for one adapter) of a forward."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ADAPTER_ID_FIELD_NUMBER: builtins.int
+    NUM_TOKENS_FIELD_NUMBER: builtins.int
+    QUEUE_WAIT_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    adapter_id: builtins.str
+    """The adapter. Empty: the base model."""
+    num_tokens: builtins.int
+    """Its length, special tokens included."""
+    request_id: builtins.str
+    """Id of the request that it belongs to: its `x-request-id`, or the one that the server gave it."""
+    @property
+    def queue_wait(self) -> google.protobuf.duration_pb2.Duration:
+        """How long it waited in the queue."""
+
+    def __init__(
+        self,
+        *,
+        adapter_id: builtins.str = ...,
+        num_tokens: builtins.int = ...,
+        queue_wait: google.protobuf.duration_pb2.Duration | None = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["queue_wait", b"queue_wait"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["adapter_id", b"adapter_id", "num_tokens", b"num_tokens", "queue_wait", b"queue_wait", "request_id", b"request_id"]) -> None: ...
+
+global___BatchRow = BatchRow
+
+@typing.final
 class GetServerStatusRequest(google.protobuf.message.Message):
     """Request of `GetServerStatus`."""
 

@@ -97,6 +97,11 @@ class AdapterAdminStub(object):
                 request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.WatchAdaptersRequest.SerializeToString,
                 response_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.WatchAdaptersResponse.FromString,
                 _registered_method=True)
+        self.WatchBatches = channel.unary_stream(
+                '/adaptermux.v1.AdapterAdmin/WatchBatches',
+                request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.WatchBatchesRequest.SerializeToString,
+                response_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.WatchBatchesResponse.FromString,
+                _registered_method=True)
         self.GetServerStatus = channel.unary_unary(
                 '/adaptermux.v1.AdapterAdmin/GetServerStatus',
                 request_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.GetServerStatusRequest.SerializeToString,
@@ -237,6 +242,14 @@ class AdapterAdminServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchBatches(self, request, context):
+        """Tells of the forwards that the engine computes from now on, each when it has ended, until the caller ends it. For
+        pictures and traces; a caller that reads too slowly misses some (`num_missed`) and holds up nobody.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetServerStatus(self, request, context):
         """Describes the server: queue, batches, switches made and avoided, memory, versions. Cheap; may be polled.
         """
@@ -301,6 +314,11 @@ def add_AdapterAdminServicer_to_server(servicer, server):
                     servicer.WatchAdapters,
                     request_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.WatchAdaptersRequest.FromString,
                     response_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.WatchAdaptersResponse.SerializeToString,
+            ),
+            'WatchBatches': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchBatches,
+                    request_deserializer=adaptermux_dot_v1_dot_adapter__admin__pb2.WatchBatchesRequest.FromString,
+                    response_serializer=adaptermux_dot_v1_dot_adapter__admin__pb2.WatchBatchesResponse.SerializeToString,
             ),
             'GetServerStatus': grpc.unary_unary_rpc_method_handler(
                     servicer.GetServerStatus,
@@ -613,6 +631,33 @@ class AdapterAdmin(object):
             '/adaptermux.v1.AdapterAdmin/WatchAdapters',
             adaptermux_dot_v1_dot_adapter__admin__pb2.WatchAdaptersRequest.SerializeToString,
             adaptermux_dot_v1_dot_adapter__admin__pb2.WatchAdaptersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchBatches(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/adaptermux.v1.AdapterAdmin/WatchBatches',
+            adaptermux_dot_v1_dot_adapter__admin__pb2.WatchBatchesRequest.SerializeToString,
+            adaptermux_dot_v1_dot_adapter__admin__pb2.WatchBatchesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -147,6 +147,14 @@ class AdapterAdminStub:
     was known is void.
     """
 
+    WatchBatches: grpc.UnaryStreamMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.WatchBatchesRequest,
+        adaptermux.v1.adapter_admin_pb2.WatchBatchesResponse,
+    ]
+    """Tells of the forwards that the engine computes from now on, each when it has ended, until the caller ends it. For
+    pictures and traces; a caller that reads too slowly misses some (`num_missed`) and holds up nobody.
+    """
+
     GetServerStatus: grpc.UnaryUnaryMultiCallable[
         adaptermux.v1.adapter_admin_pb2.GetServerStatusRequest,
         adaptermux.v1.adapter_admin_pb2.GetServerStatusResponse,
@@ -280,6 +288,14 @@ class AdapterAdminAsyncStub:
     Whoever comes back with the token of the last event goes on after it and misses nothing. If the server doesn't
     remember that long, or was restarted, the stream begins with all there is again: `snapshot_begin` says that what
     was known is void.
+    """
+
+    WatchBatches: grpc.aio.UnaryStreamMultiCallable[
+        adaptermux.v1.adapter_admin_pb2.WatchBatchesRequest,
+        adaptermux.v1.adapter_admin_pb2.WatchBatchesResponse,
+    ]
+    """Tells of the forwards that the engine computes from now on, each when it has ended, until the caller ends it. For
+    pictures and traces; a caller that reads too slowly misses some (`num_missed`) and holds up nobody.
     """
 
     GetServerStatus: grpc.aio.UnaryUnaryMultiCallable[
@@ -437,6 +453,16 @@ class AdapterAdminServicer(metaclass=abc.ABCMeta):
         Whoever comes back with the token of the last event goes on after it and misses nothing. If the server doesn't
         remember that long, or was restarted, the stream begins with all there is again: `snapshot_begin` says that what
         was known is void.
+        """
+
+    @abc.abstractmethod
+    def WatchBatches(
+        self,
+        request: adaptermux.v1.adapter_admin_pb2.WatchBatchesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[adaptermux.v1.adapter_admin_pb2.WatchBatchesResponse], collections.abc.AsyncIterator[adaptermux.v1.adapter_admin_pb2.WatchBatchesResponse]]:
+        """Tells of the forwards that the engine computes from now on, each when it has ended, until the caller ends it. For
+        pictures and traces; a caller that reads too slowly misses some (`num_missed`) and holds up nobody.
         """
 
     @abc.abstractmethod

@@ -16,6 +16,7 @@ from adaptermux_server.scheduler.costs import CostModel
 from adaptermux_server.scheduler.ledger import Ledger, Outcome
 from adaptermux_server.scheduler.packing import split
 from adaptermux_server.scheduler.policy import Policy
+from adaptermux_server.scheduler.recorder import BatchRecorder, failed_record, record_of
 from adaptermux_server.scheduler.settings import SchedulerSettings
 from adaptermux_server.types import (
     BASE_SLOT,
@@ -56,6 +57,7 @@ class Scheduler:
         self._policy: Policy[Row] = Policy(settings, self._costs)
         self._queues = self._policy.queues
         self._ledger = Ledger()
+        self.recorder = BatchRecorder()
         self._labels = {BASE_SLOT: _BASE_LABEL}
         self._accepting = True
         self._work = asyncio.Event()
@@ -211,21 +213,24 @@ class Scheduler:
         started_at = self._clock()
         try:
             result = await self._runner(plan)
-            answers = _answers(plan, result, started_at)
+            record = record_of(plan, result, started_at)
         except asyncio.CancelledError:
             self._refuse(plan.rows, ShuttingDownError(), "failed")
             raise
         except Exception as error:  # the border to the engine: whatever it raises is an answer to these rows alone
-            self._policy.batch_done(lane, self._clock() - started_at, self._policy.resident_slots)
+            spent_seconds = self._clock() - started_at
+            self._policy.batch_done(lane, spent_seconds, self._policy.resident_slots)
+            self.recorder.record(failed_record(plan, started_at, spent_seconds))
             return error
-        self._settle(plan, answers)
+        self._settle(plan, result, record)
         self._learn(lane, plan, result)
+        self.recorder.record(record)
         return None
 
-    def _settle(self, plan: BatchPlan, answers: Iterable[RowAnswer]) -> None:
-        for row, answer in zip(plan.rows, answers, strict=True):
+    def _settle(self, plan: BatchPlan, result: BatchResult, record: BatchRecord) -> None:
+        for row, values, recorded in zip(plan.rows, result.values, record.rows, strict=True):
             if not self._left_already(row):
-                row.future.set_result(answer)
+                row.future.set_result(RowAnswer(values, recorded.queue_seconds, record))
                 self._ledger.left(row, "answered")
 
     def _learn(self, lane: int, plan: BatchPlan, result: BatchResult) -> None:
@@ -284,11 +289,3 @@ class Scheduler:
             + len(self._queues) * costs.traversal_seconds
         )
         return max(_LEAST_RETRY_SECONDS, backlog_seconds * min(1.0, num_excess / num_rows))
-
-
-def _answers(plan: BatchPlan, result: BatchResult, started_at: float) -> list[RowAnswer]:
-    record = BatchRecord(len(plan.rows), result.compute_seconds)
-    return [
-        RowAnswer(values, started_at - row.enqueued_at, record)
-        for row, values in zip(plan.rows, result.values, strict=True)
-    ]

@@ -208,6 +208,7 @@ def _row(encoded: Encoded, target: _Target, deadline: Deadline) -> Row:
         pooling=target.options.pooling if isinstance(target.options, EmbedOptions) else None,
         future=asyncio.get_running_loop().create_future(),
         deadline=deadline,
+        adapter="" if target.served is None else target.served.id,
     )
 
 

@@ -1,15 +1,17 @@
 """Service `AdapterAdmin`: each handler checks the request, delegates, and converts the answer."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 
 from adaptermux.v1 import adapter_admin_pb2, adapter_admin_pb2_grpc
 from adaptermux_server.adapters.control import ControlPlane
 from adaptermux_server.adapters.paging import page_of
 from adaptermux_server.metrics import RpcMetrics
+from adaptermux_server.scheduler.loop import Scheduler
 from adaptermux_server.transport import admin_checks, admin_convert
-from adaptermux_server.transport.border import Context, client_stream, unary
+from adaptermux_server.transport.border import Context, client_stream, server_stream, unary
 from adaptermux_server.transport.upload import upload_adapter
-from adaptermux_server.transport.watch import watch
+from adaptermux_server.transport.watch import watch_adapters, watch_batches
 
 SERVICE_NAME = adapter_admin_pb2.DESCRIPTOR.services_by_name["AdapterAdmin"].full_name
 
@@ -18,11 +20,16 @@ class AdapterAdminServicer(adapter_admin_pb2_grpc.AdapterAdminServicer):
     """Serves the control plane."""
 
     def __init__(
-        self, control: ControlPlane, read_status: Callable[[], admin_convert.ServerPicture], rpc_metrics: RpcMetrics
+        self,
+        control: ControlPlane,
+        scheduler: Scheduler,
+        read_status: Callable[[], admin_convert.ServerPicture],
+        rpc_metrics: RpcMetrics,
     ) -> None:
         self.rpc_metrics = rpc_metrics
         self._registry, self._lifecycle, self._aliases = control.registry, control.lifecycle, control.aliases
         self._uploads = control.uploads
+        self._scheduler = scheduler
         self._read_status = read_status
 
     @client_stream
@@ -112,12 +119,23 @@ class AdapterAdminServicer(adapter_admin_pb2_grpc.AdapterAdminServicer):
             aliases=map(admin_convert.alias, page.items), next_page_token=page.next_token
         )
 
+    @server_stream
     async def WatchAdapters(
         self, request: adapter_admin_pb2.WatchAdaptersRequest, context: Context
-    ) -> AsyncIterator[adapter_admin_pb2.WatchAdaptersResponse]:
+    ) -> AsyncGenerator[adapter_admin_pb2.WatchAdaptersResponse, None]:
         """See adapter_admin.proto."""
-        async for response in watch(self._registry.feed, request, context, self.rpc_metrics):
-            yield response
+        async with aclosing(watch_adapters(self._registry.feed, request.resume_token)) as responses:
+            async for response in responses:
+                yield response
+
+    @server_stream
+    async def WatchBatches(
+        self, request: adapter_admin_pb2.WatchBatchesRequest, context: Context
+    ) -> AsyncGenerator[adapter_admin_pb2.WatchBatchesResponse, None]:
+        """See adapter_admin.proto."""
+        async with aclosing(watch_batches(self._scheduler)) as responses:
+            async for response in responses:
+                yield response
 
     @unary
     async def GetServerStatus(

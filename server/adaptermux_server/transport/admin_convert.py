@@ -12,7 +12,7 @@ from adaptermux_server.adapters.record import AdapterRecord
 from adaptermux_server.adapters.room import TierLimits
 from adaptermux_server.transport.convert import PROBLEM_TYPES, TASKS, duration
 from adaptermux_server.transport.status import status_of
-from adaptermux_server.types import AdapterState, ExecutorKind, SchedulerStatus, Tier, TierCounts
+from adaptermux_server.types import AdapterState, BatchRecord, ExecutorKind, SchedulerStatus, Tier, TierCounts
 
 STATES = {
     AdapterState.LOADING: adapter_admin_pb2.ADAPTER_STATE_LOADING,
@@ -113,6 +113,26 @@ def event(value: FeedEvent[AdapterRecord | Alias]) -> adapter_admin_pb2.WatchAda
         case _:
             raise AssertionError(f"this is a bug: {value.kind} of {value.value!r}")
     return response
+
+
+def batch(record: BatchRecord, epoch: float) -> adapter_admin_pb2.Batch:
+    """Convert a forward. `epoch`: what is added to the record's clock for seconds since the epoch."""
+    return adapter_admin_pb2.Batch(
+        start_time=_time(record.started_at + epoch),
+        traversal=duration(record.traversal_seconds),
+        compute=duration(record.compute_seconds),
+        kernel=record.kernel.value if record.kernel else "",
+        num_padded_tokens=record.num_padded_tokens,
+        rows=[
+            adapter_admin_pb2.BatchRow(
+                adapter_id=row.adapter,
+                num_tokens=row.num_tokens,
+                queue_wait=duration(row.queue_seconds),
+                request_id=row.request_id,
+            )
+            for row in record.rows
+        ],
+    )
 
 
 def server_status(picture: ServerPicture) -> adapter_admin_pb2.GetServerStatusResponse:

@@ -1,6 +1,7 @@
 """Service `Infer`: each handler checks the request, delegates, and converts the answer."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
 
@@ -8,7 +9,7 @@ from adaptermux.v1 import infer_pb2, infer_pb2_grpc
 from adaptermux_server.metrics import RpcMetrics
 from adaptermux_server.tasks.service import AnalyzeCall, Analyzed, InferenceService
 from adaptermux_server.transport import checks, convert
-from adaptermux_server.transport.border import Context, deadline_of, unary
+from adaptermux_server.transport.border import Context, deadline_of, server_stream, unary
 from adaptermux_server.transport.security.access import AdapterAccess
 from adaptermux_server.transport.stream import RequestStream
 from adaptermux_server.types import ModelInfo
@@ -65,13 +66,15 @@ class InferServicer(infer_pb2_grpc.InferServicer):
         """See infer.proto."""
         return await self._analyze(checks.check_analyze(request), context, convert.analyze_response)
 
+    @server_stream
     async def StreamAnalyze(
         self, request_iterator: AsyncIterator[infer_pb2.StreamAnalyzeRequest], context: Context
-    ) -> AsyncIterator[infer_pb2.StreamAnalyzeResponse]:
+    ) -> AsyncGenerator[infer_pb2.StreamAnalyzeResponse, None]:
         """See infer.proto."""
-        stream = RequestStream(self._service, self.rpc_metrics, self._max_concurrent_streamed, self._access, context)
-        async for response in stream.responses(request_iterator):
-            yield response
+        stream = RequestStream(self._service, self._max_concurrent_streamed, self._access, context)
+        async with aclosing(stream.responses(request_iterator)) as responses:
+            async for response in responses:
+                yield response
 
     @unary
     async def Tokenize(self, request: infer_pb2.TokenizeRequest, context: Context) -> infer_pb2.TokenizeResponse:

@@ -1,21 +1,16 @@
 """StreamAnalyze: many requests on one call, each answered by itself, a bounded number at once."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterable, AsyncIterator
-
-import grpc
+from collections.abc import AsyncGenerator, AsyncIterable
 
 from adaptermux.v1 import infer_pb2
-from adaptermux_server.metrics import RpcMetrics
 from adaptermux_server.tasks.service import AnalyzeCall, InferenceService
 from adaptermux_server.transport import checks, convert
-from adaptermux_server.transport.border import Context, abort, deadline_of, observe
+from adaptermux_server.transport.border import Context, deadline_of
 from adaptermux_server.transport.decoding import checked
 from adaptermux_server.transport.security.access import AdapterAccess
 from adaptermux_server.transport.status import status_of
 
-_RPC = "StreamAnalyze"
 _Response = infer_pb2.StreamAnalyzeResponse
 
 
@@ -29,33 +24,28 @@ class RequestStream:
     def __init__(
         self,
         service: InferenceService,
-        metrics: RpcMetrics,
         max_concurrent: int,
         access: AdapterAccess,
         context: Context,
     ) -> None:
-        self._service, self._metrics, self._access, self._context = service, metrics, access, context
+        self._service, self._access, self._context = service, access, context
         self._deadline = deadline_of(context)
         self._room = asyncio.Semaphore(max_concurrent)
         self._ready: asyncio.Queue[_Response | None] = asyncio.Queue()
         self._unanswered: set[str] = set()
 
-    async def responses(self, requests: AsyncIterable[infer_pb2.StreamAnalyzeRequest]) -> AsyncIterator[_Response]:
+    async def responses(
+        self, requests: AsyncIterable[infer_pb2.StreamAnalyzeRequest]
+    ) -> AsyncGenerator[_Response, None]:
         """Yield a response for each request; ends once the caller has closed its side and all are answered."""
-        started, code = time.perf_counter(), grpc.StatusCode.CANCELLED
         reader = asyncio.create_task(self._read(requests))
         try:
             while (response := await self._ready.get()) is not None:
                 yield response
                 self._room.release()
             await reader
-            code = grpc.StatusCode.OK
-        except Exception as error:
-            code = grpc.StatusCode.INTERNAL
-            await abort(self._context, status_of(error))
         finally:
             reader.cancel()
-            observe(self._metrics, _RPC, code, started)
 
     async def _read(self, requests: AsyncIterable[infer_pb2.StreamAnalyzeRequest]) -> None:
         """Start a task for each request. Cancelling the reader cancels them all."""

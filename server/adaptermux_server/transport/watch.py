@@ -1,40 +1,38 @@
-"""WatchAdapters: the feed of changes as a stream of messages, for as long as the caller reads it."""
+"""What the server tells from now on, as streams of messages: changes of adapters, and forwards."""
 
 import time
-from collections.abc import AsyncIterator
-
-import grpc
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from adaptermux.v1 import adapter_admin_pb2
 from adaptermux_server.adapters.aliases import Alias
 from adaptermux_server.adapters.feed import ChangeFeed
 from adaptermux_server.adapters.record import AdapterRecord
 from adaptermux_server.errors import ShuttingDownError
-from adaptermux_server.metrics import RpcMetrics
+from adaptermux_server.scheduler.loop import Scheduler
 from adaptermux_server.transport import admin_convert
-from adaptermux_server.transport.border import Context, abort, observe
-from adaptermux_server.transport.decoding import checked
-from adaptermux_server.transport.status import status_of
-
-_RPC = "WatchAdapters"
 
 
-async def watch(
-    feed: ChangeFeed[AdapterRecord | Alias],
-    request: adapter_admin_pb2.WatchAdaptersRequest,
-    context: Context,
-    metrics: RpcMetrics,
-) -> AsyncIterator[adapter_admin_pb2.WatchAdaptersResponse]:
+async def watch_adapters(
+    feed: ChangeFeed[AdapterRecord | Alias], resume_token: str
+) -> AsyncGenerator[adapter_admin_pb2.WatchAdaptersResponse, None]:
     """Yield every event. A caller that doesn't read is held up by flow control, and costs a place in the log."""
-    started, code = time.perf_counter(), grpc.StatusCode.CANCELLED
-    try:
-        async for event in feed.watch(checked(request).resume_token):
+    async with aclosing(feed.watch(resume_token)) as events:
+        async for event in events:
             yield admin_convert.event(event)
-        # The feed ends with the server: whoever watches should come back, to another replica or after the restart.
-        raise ShuttingDownError
-    except Exception as error:
-        status = status_of(error)
-        code = next(found for found in grpc.StatusCode if found.value[0] == status.code)
-        await abort(context, status)
-    finally:
-        observe(metrics, _RPC, code, started)
+    # The feed ends with the server: whoever watches should come back, to another replica or after the restart.
+    raise ShuttingDownError
+
+
+async def watch_batches(scheduler: Scheduler) -> AsyncGenerator[adapter_admin_pb2.WatchBatchesResponse, None]:
+    """Yield forwards as they end; flow control as above."""
+    async with aclosing(scheduler.recorder.watch()) as watched:
+        async for recorded in watched:
+            # Records are on the monotonic clock; what is added to it moves when the machine's clock is set.
+            epoch = time.time() - time.monotonic()
+            yield adapter_admin_pb2.WatchBatchesResponse(
+                batches=[admin_convert.batch(each, epoch) for each in recorded.batches],
+                num_missed=recorded.num_missed,
+                num_rows_queued=scheduler.status().num_rows_queued,
+            )
+    raise ShuttingDownError

@@ -182,6 +182,7 @@ SUBJECTS: Mapping[str, Callable[[Any], Mapping[str, object]]] = {
     "DeleteAlias": lambda request: {"alias": request.name},
     "ListAliases": _nothing,
     "WatchAdapters": _nothing,
+    "WatchBatches": _nothing,
     "GetServerStatus": _nothing,
 }
 """What each RPC is about."""
