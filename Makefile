@@ -49,7 +49,7 @@ stubs: setup ## Generate the protobuf stubs anew.
 stubs-check: setup ## Fail if the stubs aren't what the .proto files give.
 	$(BIN)/python scripts/generate_stubs.py --check
 
-docs: setup ## Generate the parts of the documents that the code tells: settings and errors.
+docs: setup ## Generate the parts of the documents that the code tells: settings, errors, metrics.
 	$(BIN)/python -m scripts.generate_docs
 
 buf: setup ## Lint the .proto files and check their format.

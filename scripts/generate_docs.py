@@ -1,8 +1,8 @@
 """Generate the parts of the documents that the code tells:  python -m scripts.generate_docs [--check]
 
-docs/configuration.md gets its tables of settings, docs/errors.md its reference of reasons. Each part stands between two
-comments; what is around them is written by hand. With --check nothing is written; the exit status is 1 if a document
-isn't what the code gives.
+docs/configuration.md gets its tables of settings, docs/errors.md its reference of reasons, docs/metrics.md its table of
+metrics. Each part stands between two comments; what is around them is written by hand. With --check nothing is written;
+the exit status is 1 if a document isn't what the code gives.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from adaptermux_server.config import Setting, settings_of
 from scripts.error_reference import error_reference
+from scripts.metrics_reference import metrics_reference
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,7 +44,11 @@ def settings_tables() -> str:
 
 
 BEGIN, END = "<!-- generated: python -m scripts.generate_docs -->", "<!-- end of what is generated -->"
-PARTS: dict[str, Callable[[], str]] = {"configuration.md": settings_tables, "errors.md": error_reference}
+PARTS: dict[str, Callable[[], str]] = {
+    "configuration.md": settings_tables,
+    "errors.md": error_reference,
+    "metrics.md": metrics_reference,
+}
 
 
 def _renew(file: Path, part: str, *, write: bool) -> bool:

@@ -2,26 +2,34 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from importlib.metadata import version
-from typing import TypeVar
 
 import psutil
 from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from adaptermux_server.adapters.control import ControlPlane
 from adaptermux_server.engine.engine import Engine
-from adaptermux_server.metrics import RpcMetrics, SchedulerCollector, TierCollector, TierFigures
+from adaptermux_server.metrics import (
+    Figures,
+    GatewayFigures,
+    RpcMetrics,
+    TierFigures,
+    assemble,
+)
+from adaptermux_server.metrics.per_adapter import DEFAULT_MAX_ADAPTERS
 from adaptermux_server.scheduler.loop import Scheduler
 from adaptermux_server.transport.admin_convert import ServerPicture
+from adaptermux_server.types import AdapterState, Tier
 
 _LIBRARIES = ("grpcio", "peft", "protobuf", "tokenizers", "torch", "transformers")
 LIBRARY_VERSIONS: Mapping[str, str] = {name: version(name) for name in _LIBRARIES}
 """Of those that matter for answers."""
 
 _SCRAPE_SECONDS = 5.0
-_Figures = TypeVar("_Figures")
 
 
 class MetricsAddressError(Exception):
@@ -49,16 +57,49 @@ def picture(start_time: float, control: ControlPlane, scheduler: Scheduler, engi
     )
 
 
+def build_registry(
+    control: ControlPlane,
+    scheduler: Scheduler,
+    engine: Engine,
+    *,
+    max_adapters: int = DEFAULT_MAX_ADAPTERS,
+    is_stalled: Callable[[], bool] | None = None,
+    num_text_characters: Callable[[], int] | None = None,
+) -> tuple[CollectorRegistry, RpcMetrics]:
+    """Collect metrics from now on.
+
+    Args:
+        control: knows where adapters are.
+        scheduler: knows rows and forwards.
+        engine: knows its memory.
+        max_adapters: how many have series of their own; see `metrics.per_adapter`.
+        is_stalled: whether the engine's command takes too long; None: nobody watches.
+        num_text_characters: of texts that wait to be tokenised; None: nobody counts.
+
+    Returns the registry, and what counts calls. Scrape it in the thread of the event loop, which owns what it reads.
+    """
+    figures = Figures(
+        scheduler=scheduler.status,
+        tiers=lambda: _tier_figures(control, engine),
+        gateway=lambda: _gateway_figures(control),
+        is_stalled=is_stalled,
+        num_text_characters=num_text_characters,
+    )
+    instruments = assemble(figures, control.metrics, max_adapters=max_adapters)
+    scheduler.recorder.observers.append(instruments.observe_forward)
+    return instruments.registry, instruments.rpcs
+
+
 def serve_metrics(
     address: str | None, control: ControlPlane, scheduler: Scheduler, engine: Engine, stack: AsyncExitStack
 ) -> RpcMetrics:
     """Collect metrics, and serve them until `stack` is closed. `address`: None: nowhere. Raises MetricsAddressError."""
-    registry = CollectorRegistry()
-    registry.register(SchedulerCollector(_readable_from_any_thread(scheduler.status)))
-    registry.register(TierCollector(_readable_from_any_thread(lambda: _tier_figures(control, engine))))
+    registry, rpc_metrics = build_registry(control, scheduler, engine)
     if address is not None:
-        _serve(address, registry, stack)
-    return RpcMetrics(registry)
+        scraped = CollectorRegistry()
+        scraped.register(_CollectedInLoop(registry))
+        _serve(address, scraped, stack)
+    return rpc_metrics
 
 
 def _serve(address: str, registry: CollectorRegistry, stack: AsyncExitStack) -> None:
@@ -73,14 +114,21 @@ def _serve(address: str, registry: CollectorRegistry, stack: AsyncExitStack) -> 
     stack.callback(server.shutdown)
 
 
-def _readable_from_any_thread(read: Callable[[], _Figures]) -> Callable[[], _Figures]:
+class _CollectedInLoop(Collector):
     """Scrapes come in threads of their own, and what they read belongs to the event loop."""
-    loop = asyncio.get_running_loop()
 
-    async def read_there() -> _Figures:
-        return read()
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._loop = asyncio.get_running_loop()
 
-    return lambda: asyncio.run_coroutine_threadsafe(read_there(), loop).result(_SCRAPE_SECONDS)
+    def describe(self) -> Iterable[Metric]:
+        return self._registry.collect()
+
+    def collect(self) -> Iterable[Metric]:
+        return asyncio.run_coroutine_threadsafe(self._collect(), self._loop).result(_SCRAPE_SECONDS)
+
+    async def _collect(self) -> list[Metric]:
+        return list(self._registry.collect())
 
 
 def _tier_figures(control: ControlPlane, engine: Engine) -> TierFigures:
@@ -88,4 +136,14 @@ def _tier_figures(control: ControlPlane, engine: Engine) -> TierFigures:
     tiers = control.tiers
     return TierFigures(
         by_tier, tiers.counts, engine.memory().adapter_bytes, tiers.host_bytes, control.catalog.num_bytes
+    )
+
+
+def _gateway_figures(control: ControlPlane) -> GatewayFigures:
+    entries = [entry for entry in control.registry.entries() if entry.state is AdapterState.READY]
+    serving = [entry.current for entry in entries if entry.current is not None]
+    return GatewayFigures(
+        running=[served.id for served in serving if served.tier is Tier.DEVICE],
+        waiting=[served.id for served in serving if served.num_leases and served.tier is not Tier.DEVICE],
+        max_adapters=control.tiers.limits.device_adapters,
     )

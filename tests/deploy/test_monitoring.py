@@ -8,13 +8,11 @@ from functools import cache
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 
 from adaptermux.v1 import adapter_admin_pb2, infer_pb2
-from adaptermux_server.metrics import RpcMetrics, SchedulerCollector, TierCollector, TierFigures
-from adaptermux_server.types import TierCounts
+from scripts.metrics_reference import used
 from tests.deploy.documents import DEPLOY, documents
-from tests.transport.builders import scheduler_status
 
 PROMETHEUS = DEPLOY / "prometheus"
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "dashboards" / "adaptermux.json").read_text("utf-8"))
@@ -33,15 +31,12 @@ PROMTOOL = shutil.which("promtool")
 @cache
 def told() -> dict[str, dict[str, set[str]]]:
     """What the server's metrics are: label → values, by the name of the sample."""
-    registry = CollectorRegistry()
-    registry.register(SchedulerCollector(scheduler_status))
-    registry.register(TierCollector(lambda: TierFigures({}, TierCounts(), device_bytes=0, host_bytes=0, store_bytes=0)))
-    calls = RpcMetrics(registry)
+    instruments = used()
     for rpc in RPCS:
-        calls.observe(rpc, "OK", 0.1)
-        calls.observe(rpc, "INTERNAL", 0.1)
+        instruments.rpcs.observe(rpc, "OK", 0.1)
+        instruments.rpcs.observe(rpc, "INTERNAL", 0.1)
     samples: dict[str, dict[str, set[str]]] = {}
-    for line in generate_latest(registry).decode().splitlines():
+    for line in generate_latest(instruments.registry).decode().splitlines():
         if match := re.match(r"(adaptermux_\w+)(?:\{(.*)\})? ", line):
             labels = samples.setdefault(match[1], {})
             for label, value in re.findall(r'(\w+)="([^"]*)"', match[2] or ""):

@@ -17,6 +17,7 @@ from adaptermux_server.adapters.sources import Sources
 from adaptermux_server.adapters.tiers import TierLimits, Tiers
 from adaptermux_server.adapters.upkeep import Upkeep
 from adaptermux_server.adapters.uploads import Uploads
+from adaptermux_server.metrics import ChangeMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class ControlPlane:
     restoring: Restoring
     upkeep: Upkeep
     sources: Sources
+    metrics: ChangeMetrics
 
     async def close(self) -> None:
         """End all changes, uploads and moves; the catalog is left to whoever opened it."""
@@ -70,7 +72,7 @@ def build_control_plane(
         limits: of the files of one adapter.
         keep_unused_seconds: how long a content stays that no adapter has or had.
     """
-    loader = Loader(model_host, limits)
+    loader, metrics = Loader(model_host, limits), ChangeMetrics()
     tiers = Tiers(model_host, queue_host, Recall(registry, catalog, loader), tier_limits)
     lifecycle = Lifecycle(
         registry,
@@ -80,15 +82,17 @@ def build_control_plane(
         loader=loader,
         origin=Origin(catalog, sources),
         base=base,
+        metrics=metrics,
     )
     return ControlPlane(
         registry=registry,
         tiers=tiers,
         lifecycle=lifecycle,
         aliases=AliasChanges(registry, catalog),
-        uploads=Uploads(catalog, limits),
+        uploads=Uploads(catalog, limits, metrics=metrics),
         catalog=catalog,
-        restoring=Restoring(registry, tiers, catalog, lifecycle, base),
+        restoring=Restoring(registry, tiers, catalog, lifecycle, base, metrics=metrics),
         upkeep=Upkeep(registry, tiers, catalog, keep_unused_seconds),
         sources=sources,
+        metrics=metrics,
     )

@@ -32,6 +32,7 @@ from adaptermux_server.errors import (
     InvalidRequestError,
     ShuttingDownError,
 )
+from adaptermux_server.metrics import ChangeMetrics
 from adaptermux_server.types import AdapterSpec, AdapterState
 
 DEFAULT_DRAIN_SECONDS = 30.0
@@ -52,11 +53,12 @@ class Lifecycle:
         loader: Loader,
         origin: Origin,
         base: str,
+        metrics: ChangeMetrics,
     ) -> None:
         """`base`: fingerprint of what specs depend on, see `StoredAdapter`."""
         self._registry, self._tiers, self._queue_host = registry, tiers, queue_host
         self._catalog, self._loader, self._origin = catalog, loader, origin
-        self._base = base
+        self._base, self._metrics = base, metrics
         self._tasks = Tasks()
         self._retirement = Retirement(registry, tiers, self._tasks)
 
@@ -149,7 +151,8 @@ class Lifecycle:
 
     async def _load(self, entry: AdapterEntry, options: LoadOptions) -> AdapterRecord:
         try:
-            await self._read_and_serve(entry, options)
+            with self._metrics.load(lambda: entry.current):
+                await self._read_and_serve(entry, options)
         except asyncio.CancelledError:
             # Only `close` cancels this task.
             self._registry.keep(entry, ShuttingDownError())

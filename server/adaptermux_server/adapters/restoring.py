@@ -15,6 +15,7 @@ from adaptermux_server.adapters.store.stored import StoredAdapter, StoredAlias, 
 from adaptermux_server.adapters.tasks import Tasks
 from adaptermux_server.adapters.tiers import Tiers
 from adaptermux_server.errors import AdapterMuxError, InvalidRequestError, RevisionNotFoundError
+from adaptermux_server.metrics import ChangeMetrics, RestoreOutcome
 
 _log = logging.getLogger(__name__)
 
@@ -23,11 +24,18 @@ class Restoring:
     """Brings back adapters and aliases. What is damaged is told and FAILED; the rest serves."""
 
     def __init__(
-        self, registry: AdapterRegistry, tiers: Tiers, catalog: Catalog, lifecycle: Lifecycle, base: str
+        self,
+        registry: AdapterRegistry,
+        tiers: Tiers,
+        catalog: Catalog,
+        lifecycle: Lifecycle,
+        base: str,
+        *,
+        metrics: ChangeMetrics,
     ) -> None:
-        """`base`: fingerprint of what specs depend on now."""
+        """`base`: fingerprint of what specs depend on now. `metrics`: are told what became of each adapter."""
         self._registry, self._tiers, self._catalog, self._lifecycle = registry, tiers, catalog, lifecycle
-        self._base = base
+        self._base, self._metrics = base, metrics
         self._tasks = Tasks()
         self._checks: dict[str, asyncio.Task[None]] = {}
         """Loads of those that are checked again, by id."""
@@ -41,6 +49,7 @@ class Restoring:
         stored, aliases = await self._catalog.adapters(), await self._catalog.aliases()
         for adapter, earlier in stored:
             if adapter.spec is None or adapter.base != self._base:
+                self._metrics.restored(RestoreOutcome.CHECKED)
                 self._checks[adapter.id] = self._tasks.spawn(self._check(adapter))
             else:
                 self._restore(adapter, earlier)
@@ -83,11 +92,13 @@ class Restoring:
         revived = (self._lifecycle.revive(adapter.id, serving) for serving in earlier)
         self._registry.publish(entry, served, [it for it in revived if it is not None])
         self._registry.end_change(entry)
+        self._metrics.restored(RestoreOutcome.RESTORED)
 
     def _fail(self, entry: AdapterEntry, digest: str) -> None:
         self._registry.note_digest(entry, digest)
         self._registry.keep(entry, RevisionNotFoundError(digest))
         self._registry.end_change(entry)
+        self._metrics.restored(RestoreOutcome.FAILED)
         _log.error("adapter %s can't be restored: its content %s is damaged or gone", entry.id, digest)
 
     def _restore_alias(self, stored: StoredAlias) -> None:

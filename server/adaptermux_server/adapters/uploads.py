@@ -11,6 +11,7 @@ from adaptermux_server.adapters.limits import DEFAULT_LIMITS, CheckpointLimits
 from adaptermux_server.adapters.patience import Patience
 from adaptermux_server.adapters.store.incoming import AnnouncedFile, Incoming, StoredContent, check_files
 from adaptermux_server.errors import ShuttingDownError, UploadsFullError
+from adaptermux_server.metrics import ChangeMetrics, UploadOutcome
 
 # A thread is asked to write no less than this: for small chunks it would cost more than the writing.
 _WRITE_BYTES = 1 << 20
@@ -30,15 +31,18 @@ class Uploads:
         catalog: Catalog,
         limits: CheckpointLimits = DEFAULT_LIMITS,
         *,
+        metrics: ChangeMetrics | None = None,
         max_uploads: int = 8,
         stall_seconds: float = 30.0,
     ) -> None:
         """Args:
         limits: those of the catalog's store.
+        metrics: are told of each upload; None: nobody reads them.
         max_uploads: how many may send at once.
         stall_seconds: see `Patience`.
         """
         self._catalog, self._limits = catalog, limits
+        self._metrics = metrics or ChangeMetrics()
         self._max_uploads, self._stall_seconds = max_uploads, stall_seconds
         self._num_sending = 0
         self._waits: set[Patience] = set()
@@ -77,8 +81,17 @@ class Uploads:
         with self._patience() as patience:
             task = asyncio.create_task(self._run(files, digest, chunks, patience))
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._ended)
             return await _outcome(task, patience)
+
+    def _ended(self, task: "asyncio.Task[StoredContent]") -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or task.exception() is not None:
+            self._metrics.upload_ended(UploadOutcome.FAILED)
+        elif task.result().already_stored:
+            self._metrics.upload_ended(UploadOutcome.KNOWN)
+        else:
+            self._metrics.upload_ended(UploadOutcome.STORED, task.result().num_bytes)
 
     async def close(self) -> None:
         """Take no more uploads, end those that wait for their senders, and wait until none is under way."""

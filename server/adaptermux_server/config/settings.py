@@ -51,6 +51,8 @@ class ServerSettings(BaseSettings):
     """Admin listener: service `AdapterAdmin`. Keep it on loopback or a private network."""
     metrics_address: str | None = None
     """Where to serve Prometheus metrics over HTTP; by default nowhere."""
+    metrics_max_adapters: int = Field(default=100, ge=0, le=10_000)
+    """How many adapters have metrics of their own, those with most rows; all others share one series."""
     max_message_bytes: int = Field(default=4 << 20, ge=64 << 10, le=256 << 20)
     """Largest request."""
     max_pending_rpcs: int = Field(default=20_000, ge=100)

@@ -6,7 +6,7 @@ loop.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from adaptermux_server.types import BatchPlan, BatchRecord, BatchResult, RowRecord
@@ -32,6 +32,8 @@ class BatchRecorder:
         self._num_recorded = 0
         self._grown = asyncio.Event()
         self._closed = False
+        self.observers: list[Callable[[BatchRecord], None]] = []
+        """Called with each forward in the step that ends it: they must be quick, and not raise."""
 
     @property
     def recent(self) -> tuple[BatchRecord, ...]:
@@ -42,6 +44,8 @@ class BatchRecorder:
         """Note a forward that has ended."""
         self._log.append(batch)
         self._num_recorded += 1
+        for observe in self.observers:
+            observe(batch)
         self._wake()
 
     def close(self) -> None:

@@ -1,0 +1,1 @@
+"""Tests of adaptermux_server.metrics."""
