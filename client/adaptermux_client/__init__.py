@@ -35,6 +35,7 @@ from adaptermux_client.admin_results import (
 )
 from adaptermux_client.async_admin import AsyncAdminClient
 from adaptermux_client.async_client import AsyncAdapterMuxClient
+from adaptermux_client.batch_results import BatchInfo, BatchRowInfo, WatchedBatches
 from adaptermux_client.channel import channel_options
 from adaptermux_client.errors import AdapterMuxClientError
 from adaptermux_client.requests import (
@@ -73,6 +74,7 @@ from adaptermux_client.results import (
     Tokenization,
     TokenizedInput,
 )
+from adaptermux_client.security import TlsOptions
 from adaptermux_client.sync_admin import AdminClient
 from adaptermux_client.sync_client import AdapterMuxClient
 
@@ -100,6 +102,8 @@ __all__ = [
     "AnswerTask",
     "AsyncAdapterMuxClient",
     "AsyncAdminClient",
+    "BatchInfo",
+    "BatchRowInfo",
     "Classification",
     "ClassifyTask",
     "CostEstimates",
@@ -132,11 +136,13 @@ __all__ = [
     "Tier",
     "TierCounts",
     "Timings",
+    "TlsOptions",
     "Token",
     "Tokenization",
     "TokenizedInput",
     "UploadedRevision",
     "WatchEvent",
+    "WatchedBatches",
     "__version__",
     "channel_options",
     "errors",

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, cast
 
 import grpc
 
+from adaptermux.v1 import adapter_admin_pb2
 from adaptermux.v1.adapter_admin_pb2_grpc import AdapterAdminStub
 from adaptermux_client import admin_calls, alias_calls, convert_admin, uploads
 from adaptermux_client.admin_events import WatchEvent
 from adaptermux_client.admin_results import AdapterInfo, AdapterState, AliasInfo, UploadedRevision
 from adaptermux_client.async_connection import AsyncConnection, method_of
+from adaptermux_client.batch_results import WatchedBatches
 from adaptermux_client.channel import DEFAULT_ADMIN_ADDRESS
+from adaptermux_client.convert_batches import watched_batches
 from adaptermux_client.errors import AdapterMuxClientError, from_rpc_error
+from adaptermux_client.first_status import FirstStatus
 from adaptermux_client.results import ProblemType
+from adaptermux_client.security import TlsOptions, Token
 from adaptermux_client.watching import OnLost, Watch
 
 if TYPE_CHECKING:  # one class of stub serves both at run time; only their types differ
@@ -33,9 +38,11 @@ class AsyncAdminClient(AsyncConnection["AdapterAdminAsyncStub"]):
         *,
         timeout: float | None = 120.0,
         channel: grpc.aio.Channel | None = None,
+        tls: TlsOptions | None = None,
+        token: Token | None = None,
     ) -> None:
         """As `AsyncAdapterMuxClient`; `address` is that of the admin listener, and loads take longer."""
-        super().__init__(address, timeout, channel)
+        super().__init__(address, timeout, channel, tls, token)
 
     def _make_stub(self, channel: grpc.aio.Channel) -> "AdapterAdminAsyncStub":
         return cast("AdapterAdminAsyncStub", AdapterAdminStub(channel))
@@ -63,11 +70,12 @@ class AsyncAdminClient(AsyncConnection["AdapterAdminAsyncStub"]):
         upload = await asyncio.to_thread(uploads.prepare, folder, revision)
         feed = uploads.AsyncUpload(upload, on_progress)
         call = self.stub.UploadAdapter(feed.messages(), timeout=timeout)
+        status = FirstStatus(call)
         try:
-            response = await uploads.FirstStatus(call).response()
-        except AdapterMuxClientError:
+            response = await call
+        except grpc.RpcError as error:
             feed.raise_failure()
-            raise
+            raise status.error(error) from error
         finally:
             call.cancel()
         feed.raise_failure()
@@ -125,6 +133,21 @@ class AsyncAdminClient(AsyncConnection["AdapterAdminAsyncStub"]):
             finally:
                 stream.cancel()
             await asyncio.sleep(watch.delay_after(lost))
+
+    async def watch_batches(
+        self,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  # it travels to the server
+    ) -> AsyncGenerator[WatchedBatches, None]:
+        """As `AdminClient.watch_batches`."""
+        stream = self.stub.WatchBatches(adapter_admin_pb2.WatchBatchesRequest(), timeout=timeout)
+        try:
+            async for response in stream:
+                yield watched_batches(response)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+        finally:
+            stream.cancel()
 
     async def adapters(
         self,

@@ -9,9 +9,10 @@ from adaptermux.v1.infer_pb2_grpc import InferStub
 from adaptermux_client import calls, convert
 from adaptermux_client.async_connection import AsyncConnection, method_of
 from adaptermux_client.channel import DEFAULT_ADDRESS
-from adaptermux_client.errors import from_rpc_error
+from adaptermux_client.first_status import FirstStatus
 from adaptermux_client.requests import AnalyzeRequest
 from adaptermux_client.results import StreamedAnalysis
+from adaptermux_client.security import TlsOptions, Token
 from adaptermux_client.streams import AsyncFeed
 
 if TYPE_CHECKING:  # one class of stub serves both at run time; only their types differ
@@ -29,16 +30,29 @@ class AsyncAdapterMuxClient(AsyncConnection["InferAsyncStub"]):
     """
 
     def __init__(
-        self, address: str = DEFAULT_ADDRESS, *, timeout: float | None = 30.0, channel: grpc.aio.Channel | None = None
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout: float | None = 30.0,
+        channel: grpc.aio.Channel | None = None,
+        tls: TlsOptions | None = None,
+        token: Token | None = None,
     ) -> None:
         """Connect on the first call.
 
         Args:
             address: host and port of the data listener.
             timeout: seconds for a call, retries included, unless it says otherwise; None is none at all.
-            channel: one that the caller prepared (for TLS, say) and closes; `address` is then unused.
+            channel: one that the caller prepared and closes; `address` is then unused.
+            tls: how to encrypt, and to make sure of the server; None: neither.
+            token: goes with each call, on channels without TLS too; one that is callable is asked before each call,
+                in the loop, and so must not block.
+
+        Raises:
+            OSError: a file of `tls` can't be read.
+            ValueError: a file isn't PEM, or no header can carry the token. Calls raise the latter too.
         """
-        super().__init__(address, timeout, channel)
+        super().__init__(address, timeout, channel, tls, token)
 
     def _make_stub(self, channel: grpc.aio.Channel) -> "InferAsyncStub":
         return cast("InferAsyncStub", InferStub(channel))
@@ -75,12 +89,13 @@ class AsyncAdapterMuxClient(AsyncConnection["InferAsyncStub"]):
         """
         feed = AsyncFeed(requests, max_in_flight)
         stream = self.stub.StreamAnalyze(feed.messages(), timeout=timeout, metadata=calls.key_metadata(request_key))
+        status = FirstStatus(stream)
         try:
             async for response in stream:
                 feed.answered()
                 yield convert.streamed(response)
         except grpc.RpcError as error:
-            raise from_rpc_error(error) from error
+            raise status.error(error) from error
         finally:
             stream.cancel()
         feed.raise_failure()

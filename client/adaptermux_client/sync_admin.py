@@ -6,13 +6,17 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 
 import grpc
 
+from adaptermux.v1 import adapter_admin_pb2
 from adaptermux.v1.adapter_admin_pb2_grpc import AdapterAdminStub
 from adaptermux_client import admin_calls, alias_calls, convert_admin, uploads
 from adaptermux_client.admin_events import WatchEvent
 from adaptermux_client.admin_results import AdapterInfo, AdapterState, AliasInfo, UploadedRevision
+from adaptermux_client.batch_results import WatchedBatches
 from adaptermux_client.channel import DEFAULT_ADMIN_ADDRESS
+from adaptermux_client.convert_batches import watched_batches
 from adaptermux_client.errors import AdapterMuxClientError, from_rpc_error
 from adaptermux_client.results import ProblemType
+from adaptermux_client.security import TlsOptions, Token
 from adaptermux_client.sync_connection import SyncConnection, method_of
 from adaptermux_client.watching import OnLost, Watch
 
@@ -29,9 +33,11 @@ class AdminClient(SyncConnection[AdapterAdminStub]):
         *,
         timeout: float | None = 120.0,
         channel: grpc.Channel | None = None,
+        tls: TlsOptions | None = None,
+        token: Token | None = None,
     ) -> None:
         """As `AdapterMuxClient`; `address` is that of the admin listener, and loads take longer."""
-        super().__init__(address, timeout, channel)
+        super().__init__(address, timeout, channel, tls, token)
 
     def _make_stub(self, channel: grpc.Channel) -> AdapterAdminStub:
         return AdapterAdminStub(channel)
@@ -166,6 +172,28 @@ class AdminClient(SyncConnection[AdapterAdminStub]):
             finally:
                 stream.cancel()
             time.sleep(watch.delay_after(lost))
+
+    def watch_batches(self, *, timeout: float | None = None) -> Generator[WatchedBatches, None, None]:
+        """Follow the forwards that the engine computes from now on, until the generator is closed.
+
+        Nothing is told while nothing is computed. Who reads too slowly misses some, and holds up nobody.
+
+        Args:
+            timeout: seconds for the whole watch; None is none.
+
+        Raises:
+            DeadlineExceededError: the timeout has passed: how a watch that has one ends.
+            UnavailableError: the connection was lost, or the server stops. Call again to go on from then.
+            AdapterMuxClientError: another subclass by status and reason.
+        """
+        stream = self.stub.WatchBatches(adapter_admin_pb2.WatchBatchesRequest(), timeout=timeout)
+        try:
+            for response in stream:
+                yield watched_batches(response)
+        except grpc.RpcError as error:
+            raise from_rpc_error(error) from error
+        finally:
+            stream.cancel()
 
     def adapters(
         self,

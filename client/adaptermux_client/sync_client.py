@@ -10,6 +10,7 @@ from adaptermux_client.channel import DEFAULT_ADDRESS
 from adaptermux_client.errors import from_rpc_error
 from adaptermux_client.requests import AnalyzeRequest
 from adaptermux_client.results import StreamedAnalysis
+from adaptermux_client.security import TlsOptions, Token
 from adaptermux_client.streams import SyncFeed
 from adaptermux_client.sync_connection import SyncConnection, method_of
 
@@ -24,16 +25,29 @@ class AdapterMuxClient(SyncConnection[InferStub]):
     """
 
     def __init__(
-        self, address: str = DEFAULT_ADDRESS, *, timeout: float | None = 30.0, channel: grpc.Channel | None = None
+        self,
+        address: str = DEFAULT_ADDRESS,
+        *,
+        timeout: float | None = 30.0,
+        channel: grpc.Channel | None = None,
+        tls: TlsOptions | None = None,
+        token: Token | None = None,
     ) -> None:
         """Connect on the first call.
 
         Args:
             address: host and port of the data listener.
             timeout: seconds for a call, retries included, unless it says otherwise; None is none at all.
-            channel: one that the caller prepared (for TLS, say) and closes; `address` is then unused.
+            channel: one that the caller prepared and closes; `address` is then unused.
+            tls: how to encrypt, and to make sure of the server; None: neither.
+            token: goes with each call, on channels without TLS too; one that is callable is asked before each call
+                and so should be quick.
+
+        Raises:
+            OSError: a file of `tls` can't be read.
+            ValueError: a file isn't PEM, or no header can carry the token. Calls raise the latter too.
         """
-        super().__init__(address, timeout, channel)
+        super().__init__(address, timeout, channel, tls, token)
 
     def _make_stub(self, channel: grpc.Channel) -> InferStub:
         return InferStub(channel)

@@ -12,6 +12,7 @@ from adaptermux_client.calls import Call, grpc_timeout, method_signature
 from adaptermux_client.channel import channel_options
 from adaptermux_client.errors import from_rpc_error
 from adaptermux_client.results import HealthStatus
+from adaptermux_client.security import TlsOptions, Token, authorized
 
 P = ParamSpec("P")
 Out = TypeVar("Out")
@@ -21,12 +22,22 @@ Stub = TypeVar("Stub")
 class SyncConnection(Generic[Stub]):
     """A channel to one listener, its stub, and the way in which calls are made on it."""
 
-    def __init__(self, address: str, timeout: float | None, channel: grpc.Channel | None) -> None:
+    def __init__(
+        self,
+        address: str,
+        timeout: float | None,
+        channel: grpc.Channel | None,
+        tls: TlsOptions | None,
+        token: Token | None,
+    ) -> None:
+        if channel is not None and tls is not None:
+            raise ValueError("tls: a channel of the caller's has its own")
         self._own_channel = channel is None
-        self._channel = channel or grpc.insecure_channel(address, options=channel_options())
+        self._channel = channel or _open(address, tls)
         self._timeout = timeout
-        self._health = health.HealthStub(self._channel)
-        self.stub: Stub = self._make_stub(self._channel)
+        callable_channel = authorized(self._channel, token)
+        self._health = health.HealthStub(callable_channel)
+        self.stub: Stub = self._make_stub(callable_channel)
         """The generated stub, for whatever this client doesn't wrap."""
 
     def _make_stub(self, channel: grpc.Channel) -> Stub:
@@ -56,6 +67,13 @@ class SyncConnection(Generic[Stub]):
         except grpc.RpcError as error:
             raise from_rpc_error(error) from error
         return call.parse(response)
+
+
+def _open(address: str, tls: TlsOptions | None) -> grpc.Channel:
+    if tls is None:
+        return grpc.insecure_channel(address, options=channel_options())
+    options = [*channel_options(), *tls.channel_options()]
+    return grpc.secure_channel(address, tls.credentials(), options=options)
 
 
 def method_of(build: Callable[P, Call[Out]]) -> Callable[Concatenate[SyncConnection[Any], P], Out]:

@@ -7,13 +7,10 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-import grpc
+from typing import TypeAlias
 
 from adaptermux.v1 import adapter_admin_pb2
 from adaptermux_client.contents import LocalContent, local_content
-from adaptermux_client.errors import from_rpc_error
 
 OnProgress: TypeAlias = Callable[[int, int], object]
 """Called with the bytes handed to gRPC so far, and those of all files."""
@@ -91,45 +88,3 @@ class AsyncUpload(_Feed):
                 self._report()
         except Exception as error:
             self._failure = error
-
-
-class FirstStatus:
-    """The status that ended an asyncio call, as it was when it came.
-
-    When a message that is under way fails because the call has ended, grpc.aio overwrites the call's status by INTERNAL
-    "Internal error from Core" (seen with 1.71 to 1.85), so that the server's own is lost.
-    """
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
-        self._errors: list[grpc.aio.AioRpcError] = []
-        call.add_done_callback(self._remember)
-
-    async def response(self) -> adapter_admin_pb2.UploadAdapterResponse:
-        """The call's response. Raises AdapterMuxClientError by the server's status where there is one."""
-        try:
-            response: adapter_admin_pb2.UploadAdapterResponse = await self._call
-        except grpc.aio.AioRpcError as error:
-            told = [*self._errors, error]
-            raise from_rpc_error(next((each for each in told if not _is_overwritten(each)), error)) from error
-        return response
-
-    def _remember(self, call: Any) -> None:
-        status = grpc.aio.AioRpcError(
-            _result(call.code()), grpc.aio.Metadata(), _result(call.trailing_metadata()), _result(call.details())
-        )
-        self._errors.append(status)
-
-
-def _is_overwritten(error: grpc.aio.AioRpcError) -> bool:
-    return error.code() is grpc.StatusCode.INTERNAL and error.details() == "Internal error from Core"
-
-
-def _result(coroutine: Any) -> Any:
-    """What a coroutine returns that has nothing to wait for."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value
-    coroutine.close()
-    raise AssertionError("a call that is done tells its status at once")

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import grpc
 from google.rpc import status_pb2
@@ -13,8 +13,9 @@ from adaptermux_server.adapters.canonical import digest_of
 from tests.client.fake_answers import POS, REVISION, SENTIMENT, failure, not_found, server_status
 from tests.client.script import Context, Script
 
-Happening: TypeAlias = adapter_admin_pb2.WatchAdaptersResponse | status_pb2.Status
-"""An event of a watch, or the failure that ends it."""
+T = TypeVar("T")
+Happening: TypeAlias = T | status_pb2.Status
+"""What a watch tells, or the failure that ends it."""
 
 pb = adapter_admin_pb2
 
@@ -34,8 +35,10 @@ class FakeAdmin(adapter_admin_pb2_grpc.AdapterAdminServicer):
         """Sizes of the chunks that came."""
         self.refuse_upload_after: tuple[int, status_pb2.Status] | None = None
         """So many chunks are taken, then the upload fails."""
-        self.watches: list[list[Happening]] = []
+        self.watches: list[list[Happening[pb.WatchAdaptersResponse]]] = []
         """What happens in the watches to come. One that has no failure stays open until it is cancelled."""
+        self.batches: list[list[Happening[pb.WatchBatchesResponse]]] = []
+        """As `watches`, of forwards."""
         self.watch_ended = threading.Event()
         """Set once a watch is over, whoever ended it."""
 
@@ -172,10 +175,17 @@ class FakeAdmin(adapter_admin_pb2_grpc.AdapterAdminServicer):
 
     def WatchAdapters(self, request: pb.WatchAdaptersRequest, context: Context) -> Iterator[pb.WatchAdaptersResponse]:
         self._script.enter(request, context)
+        yield from self._happening(self.watches, context)
+
+    def WatchBatches(self, request: pb.WatchBatchesRequest, context: Context) -> Iterator[pb.WatchBatchesResponse]:
+        self._script.enter(request, context)
+        yield from self._happening(self.batches, context)
+
+    def _happening(self, watches: list[list[Happening[T]]], context: Context) -> Iterator[T]:
         ended = threading.Event()
         context.add_callback(ended.set)
         context.add_callback(self.watch_ended.set)
-        for happening in self.watches.pop(0) if self.watches else []:
+        for happening in watches.pop(0) if watches else []:
             if isinstance(happening, status_pb2.Status):
                 _abort(context, happening)
             else:

@@ -92,7 +92,8 @@ class FakeInfer(infer_pb2_grpc.InferServicer):
 class FakeServer:
     """Both services and health on one port of loopback."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1:0") -> None:
+        """`address`: that of one that was closed, to come back there."""
         self.script = Script()
         self.admin = FakeAdmin(self.script)
         self.health = health.HealthServicer()
@@ -101,7 +102,7 @@ class FakeServer:
         infer_pb2_grpc.add_InferServicer_to_server(FakeInfer(self.script), self._server)
         adapter_admin_pb2_grpc.add_AdapterAdminServicer_to_server(self.admin, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self.address = f"127.0.0.1:{self._server.add_insecure_port(address)}"
         self._server.start()
 
     def close(self) -> None:

@@ -72,9 +72,9 @@ def test_config_is_a_group_of_commands(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_commands_of_the_server_are_where_the_entry_points_say() -> None:
     """What the package announces can be loaded, and asks for help without loading torch."""
-    assert ["config", "serve"] == sorted(point.name for point in entry_points(group=serve._GROUP))
+    assert ["config", "serve", "token"] == sorted(point.name for point in entry_points(group=serve._GROUP))
 
-    for name in ("config", "serve"):
+    for name in ("config", "serve", "token"):
         assert "--help" in CliRunner().invoke(app, [name, "--help"]).stdout
 
 

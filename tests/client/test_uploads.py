@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 from adaptermux.v1 import adapter_admin_pb2 as pb
 from adaptermux_client import AsyncAdminClient, UploadedRevision, errors
 from adaptermux_client.contents import local_content
-from adaptermux_client.uploads import FirstStatus
+from adaptermux_client.first_status import FirstStatus
 from adaptermux_server.adapters.canonical import CONTENT_FILES, digest_of
 from tests.client.conftest import Ask
 from tests.client.fake_answers import failure
@@ -106,9 +106,11 @@ async def test_the_status_that_came_first_is_told(server: FakeServer) -> None:
         for _ in range(60):
             server.admin.chunks.clear()
             server.admin.refuse_upload_after = (2, UPLOADS_FULL)
-            with pytest.raises(errors.AdapterMuxClientError) as caught:
-                await FirstStatus(client.stub.UploadAdapter([metadata, *[chunk] * 30])).response()
-            told[type(caught.value)] += 1
+            call = client.stub.UploadAdapter([metadata, *[chunk] * 30])
+            status = FirstStatus(call)
+            with pytest.raises(grpc.RpcError) as caught:
+                await call
+            told[type(status.error(caught.value))] += 1
 
     assert {errors.UploadsFullError: 60} == told
 

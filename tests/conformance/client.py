@@ -55,6 +55,8 @@ class ClientRunner:
                     return {"status": "OK", "responses": await self._streamed(case)}
                 case "WatchAdapters":
                     return {"status": "OK", "events": await self._watched(case)}
+                case "WatchBatches":
+                    return {"status": "OK", "batch": await self._first_batch(case)}
                 case _:
                     return {"status": "OK", "response": _shown(await self._called(case))}
         except AdapterMuxClientError as error:
@@ -86,6 +88,13 @@ class ClientRunner:
                 if isinstance(event, SnapshotEnded):
                     break
         return events
+
+    async def _first_batch(self, case: dict[str, Any]) -> Any:
+        async with aclosing(self._admin.watch_batches(timeout=_options(case).seconds)) as watch:
+            first = asyncio.ensure_future(anext(watch))
+            while "meanwhile" in case and not first.done():
+                await self._call({"rpc": "Classify", "request": case["meanwhile"]})
+            return _shown((await first).batches[0])
 
     async def _streamed(self, case: dict[str, Any]) -> dict[str, Any]:
         ids = [each["requestId"] for each in case["requests"]]

@@ -1,6 +1,7 @@
 """Runs the table's cases with the generated Python stubs alone: messages in, messages out."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,19 +46,24 @@ class StubRunner:
     def perform(self, case: dict[str, Any]) -> dict[str, Any]:
         """The outcome of a case."""
         try:
-            match case["rpc"]:
-                case "StreamAnalyze":
-                    return {"status": "OK", "responses": self._streamed(case)}
-                case "WatchAdapters":
-                    return {"status": "OK", "events": self._watched(case)}
-                case "UploadAdapter":
-                    return {"status": "OK", "response": as_json(self._unary(case, _upload(case)))}
-                case "ListAdapters" | "ListAliases":
-                    return {"status": "OK", "response": self._listed(case)}
-                case _:
-                    return {"status": "OK", "response": as_json(self._unary(case, parse(case)))}
+            return {"status": "OK", **self._found(case)}
         except grpc.RpcError as error:
             return failure(from_rpc_error(error))
+
+    def _found(self, case: dict[str, Any]) -> dict[str, Any]:
+        match case["rpc"]:
+            case "StreamAnalyze":
+                return {"responses": self._streamed(case)}
+            case "WatchAdapters":
+                return {"events": self._watched(case)}
+            case "WatchBatches":
+                return {"batch": self._first_batch(case)}
+            case "UploadAdapter":
+                return {"response": as_json(self._unary(case, _upload(case)))}
+            case "ListAdapters" | "ListAliases":
+                return {"response": self._listed(case)}
+            case _:
+                return {"response": as_json(self._unary(case, parse(case)))}
 
     def _unary(self, case: dict[str, Any], request: Message | Iterator[Message]) -> Any:
         call = self._methods[case["rpc"]].future(request, timeout=_seconds(case), metadata=_metadata(case))
@@ -87,6 +93,16 @@ class StubRunner:
                 call.cancel()
                 break
         return events
+
+    def _first_batch(self, case: dict[str, Any]) -> Any:
+        call = self._methods["WatchBatches"](parse(case), timeout=_seconds(case))
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(next, call)
+            while "meanwhile" in case and not first.done():
+                self._methods["Classify"](parse({"rpc": "Classify", "request": case["meanwhile"]}))
+            response = first.result()
+        call.cancel()
+        return as_json(response.batches[0])
 
     def _streamed(self, case: dict[str, Any]) -> dict[str, Any]:
         requests: Iterator[Message] = (ParseDict(each, infer_pb2.StreamAnalyzeRequest()) for each in case["requests"])

@@ -10,7 +10,9 @@ from adaptermux_client.admin_results import AdapterInfo
 from adaptermux_client.cli import options
 from adaptermux_client.cli.adapter_options import LOAD_TIMEOUT
 from adaptermux_client.cli.adapter_views import first_few, method, named, pairs, patterns, words
-from adaptermux_client.cli.border import ExitCode, reporting
+from adaptermux_client.cli.border import reporting
+from adaptermux_client.cli.connecting import admin_client
+from adaptermux_client.cli.failing import ExitCode
 from adaptermux_client.cli.output import plain, print_json, show, table, waiting
 from adaptermux_client.cli.units import size
 from adaptermux_client.sync_admin import AdminClient
@@ -42,7 +44,7 @@ def diff(
     What is compared: content, task, labels, method, rank, targets, size, executor; options too, of different ids. Of an
     earlier revision the server reads and checks the files again, so its labels are those that its files name.
     """
-    with reporting(admin_address), AdminClient(admin_address, timeout=timeout) as client, waiting("comparing"):
+    with reporting(admin_address), admin_client(admin_address, timeout) as client, waiting("comparing"):
         one, other = _described(client, first), _described(client, second)
     found = differences(one, other)
     if as_json:

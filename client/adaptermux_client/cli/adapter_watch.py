@@ -21,9 +21,9 @@ from adaptermux_client.cli import options
 from adaptermux_client.cli.adapter_views import named, pairs, state, tier
 from adaptermux_client.cli.alias_views import targets
 from adaptermux_client.cli.border import reporting
+from adaptermux_client.cli.connecting import admin_client
 from adaptermux_client.cli.output import jsonable, plain, show, stderr
 from adaptermux_client.errors import AdapterMuxClientError
-from adaptermux_client.sync_admin import AdminClient
 
 _KINDS: dict[type, str] = {
     SnapshotBegan: "snapshot_begin",
@@ -47,7 +47,7 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document on each line.")] = False,
 ) -> None:
     """Follow adapters and aliases: all that there are, then every change, a line each, until interrupted."""
-    with reporting(admin_address), AdminClient(admin_address) as client:
+    with reporting(admin_address), admin_client(admin_address) as client:
         connection = _Connection()
         for event in client.watch_adapters(resume, reconnect=reconnect, on_lost=connection.lost):
             connection.found()

@@ -13,9 +13,9 @@ from adaptermux_client.cli import adapter_options as given
 from adaptermux_client.cli.adapter_options import AdapterId, metadata_of
 from adaptermux_client.cli.adapter_views import details, listing, sentence
 from adaptermux_client.cli.border import reading_files, reporting
+from adaptermux_client.cli.connecting import admin_client
 from adaptermux_client.cli.output import print_json, show, uploading, waiting
 from adaptermux_client.results import ProblemType
-from adaptermux_client.sync_admin import AdminClient
 
 app = typer.Typer(
     help="Load, change, unload and look at adapters, through the admin listener.",
@@ -43,7 +43,7 @@ def push(
 ) -> None:
     """Send a folder of this machine to the server and load it. What the server has already isn't sent again."""
     notes = metadata_of(meta)
-    with reporting(admin_address), reading_files(), AdminClient(admin_address, timeout=timeout) as client:
+    with reporting(admin_address), reading_files(), admin_client(admin_address, timeout) as client:
         with uploading(adapter_id) as on_progress:
             uploaded = client.upload_adapter(folder, on_progress=on_progress)
         with waiting(f"loading {adapter_id}"):
@@ -92,7 +92,7 @@ def load(
     if (path is None) == (revision is None):
         raise typer.BadParameter("give either PATH or --revision", param_hint="PATH")
     notes, what = metadata_of(meta), path or revision
-    with reporting(admin_address), AdminClient(admin_address, timeout=timeout) as client, waiting(f"loading {what}"):
+    with reporting(admin_address), admin_client(admin_address, timeout) as client, waiting(f"loading {what}"):
         adapter = client.load_adapter(
             adapter_id,
             path if path is None or "://" in path else os.path.abspath(path),
@@ -125,7 +125,7 @@ def list_(
     as_json: options.Json = False,
 ) -> None:
     """List adapters by id."""
-    with reporting(admin_address), AdminClient(admin_address, timeout=timeout) as client:
+    with reporting(admin_address), admin_client(admin_address, timeout) as client:
         adapters = list(client.adapters(state=state or AdapterState.UNSPECIFIED, filter=filter_))
     if as_json:
         print_json({"adapters": adapters})
@@ -142,7 +142,7 @@ def show_(
     as_json: options.Json = False,
 ) -> None:
     """Show all that the server knows of one adapter."""
-    with reporting(admin_address), AdminClient(admin_address, timeout=timeout) as client:
+    with reporting(admin_address), admin_client(admin_address, timeout) as client:
         adapter = client.adapter(adapter_id)
     if as_json:
         print_json(adapter)
@@ -181,7 +181,7 @@ def update(
     notes = metadata_of(meta) if meta or no_meta else UNSET
     if notes is UNSET and all(each is None for each in (weight, max_wait, pin)):
         raise typer.BadParameter("give at least one option to change", param_hint="--weight, --max-wait, --pin, --meta")
-    with reporting(admin_address), AdminClient(admin_address, timeout=timeout) as client:
+    with reporting(admin_address), admin_client(admin_address, timeout) as client:
         adapter = client.update_adapter(
             adapter_id,
             weight=UNSET if weight is None else weight,
@@ -205,7 +205,7 @@ def unload(
     as_json: options.Json = False,
 ) -> None:
     """Let an adapter's requests in flight finish, then free it. Its content can be loaded again for some days."""
-    with reporting(admin_address), AdminClient(admin_address) as client, waiting(f"draining {adapter_id}"):
+    with reporting(admin_address), admin_client(admin_address) as client, waiting(f"draining {adapter_id}"):
         adapter = client.unload_adapter(adapter_id, drain_timeout_seconds=drain_timeout, force=force)
     _print(adapter, as_json, "unloaded")
 
@@ -220,7 +220,7 @@ def delete(
     as_json: options.Json = False,
 ) -> None:
     """Unload an adapter, and remove its content and that of its earlier revisions from the server's store."""
-    with reporting(admin_address), AdminClient(admin_address) as client, waiting(f"draining {adapter_id}"):
+    with reporting(admin_address), admin_client(admin_address) as client, waiting(f"draining {adapter_id}"):
         adapter = client.delete_adapter(adapter_id, drain_timeout_seconds=drain_timeout, force=force)
     _print(adapter, as_json, "deleted")
 

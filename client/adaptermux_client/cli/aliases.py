@@ -10,8 +10,8 @@ from adaptermux_client.admin_results import AliasInfo
 from adaptermux_client.cli import options
 from adaptermux_client.cli.alias_views import listing, targets
 from adaptermux_client.cli.border import reporting
+from adaptermux_client.cli.connecting import admin_client
 from adaptermux_client.cli.output import plain, print_json, show
-from adaptermux_client.sync_admin import AdminClient
 
 app = typer.Typer(
     help="Names that requests may use in the place of an adapter's id, through the admin listener.",
@@ -29,7 +29,7 @@ def list_(
     as_json: options.Json = False,
 ) -> None:
     """List aliases by name, with their targets."""
-    with reporting(admin_address), AdminClient(admin_address, timeout=timeout) as client:
+    with reporting(admin_address), admin_client(admin_address, timeout) as client:
         aliases = list(client.aliases())
     if as_json:
         print_json({"aliases": aliases})
@@ -55,7 +55,7 @@ def set_(
 ) -> None:
     """Make an alias, or move it with all its targets in one step."""
     weights = _weights(targets)
-    with reporting(admin_address), AdminClient(admin_address, timeout=timeout) as client:
+    with reporting(admin_address), admin_client(admin_address, timeout) as client:
         alias = client.set_alias(name, weights)
     _print(alias, as_json, "set")
 
@@ -69,7 +69,7 @@ def delete(
     as_json: options.Json = False,
 ) -> None:
     """Remove an alias; its adapters stay."""
-    with reporting(admin_address), AdminClient(admin_address, timeout=timeout) as client:
+    with reporting(admin_address), admin_client(admin_address, timeout) as client:
         alias = client.delete_alias(name)
     _print(alias, as_json, "deleted")
 

@@ -11,7 +11,9 @@ from rich.text import Text
 
 from adaptermux_client.admin_results import AdapterState
 from adaptermux_client.cli import options, tables
-from adaptermux_client.cli.border import ExitCode, fail, reporting
+from adaptermux_client.cli.border import reporting
+from adaptermux_client.cli.connecting import admin_client, data_client
+from adaptermux_client.cli.failing import ExitCode, fail
 from adaptermux_client.cli.infer import BATCH_SIZE, merged_timings
 from adaptermux_client.cli.options import InputForm
 from adaptermux_client.cli.output import in_batches, jsonable, plain, print_json, show, table
@@ -26,8 +28,6 @@ from adaptermux_client.results import (
     Task,
     TaskResult,
 )
-from adaptermux_client.sync_admin import AdminClient
-from adaptermux_client.sync_client import AdapterMuxClient
 
 _MAX_ROWS = 1024  # tasks × inputs in one call
 _KINDS: dict[type, str] = {
@@ -62,7 +62,7 @@ def analyze(
     """Ask several adapters about the same texts, in one call."""
     given = read_texts(texts)
     tasks = adapters or _ready_adapters(admin_address, timeout, form)
-    with reporting(address), AdapterMuxClient(address, timeout=timeout) as client:
+    with reporting(address), data_client(address, timeout) as client:
         call = partial(client.analyze, tasks, truncate=truncate)
         size = max(1, min(BATCH_SIZE, _MAX_ROWS // len(tasks)))
         batches = in_batches(inputs_of(given, form), size, call)
@@ -74,7 +74,7 @@ def analyze(
 
 
 def _ready_adapters(admin_address: str, timeout: float, form: InputForm) -> list[str]:
-    with reporting(admin_address), AdminClient(admin_address, timeout=timeout) as admin:
+    with reporting(admin_address), admin_client(admin_address, timeout) as admin:
         ready = list(admin.adapters(state=AdapterState.READY))
     left_out = set() if form is InputForm.PAIR else {Task.QUESTION_ANSWERING}
     chosen = [adapter.id for adapter in ready if adapter.task not in left_out]

@@ -5,13 +5,16 @@ from typing import Annotated
 import typer
 
 from adaptermux_client import __version__
-from adaptermux_client.cli import adapters, aliases, analyze, apply, infer, serve, server
+from adaptermux_client.cli import adapters, aliases, analyze, apply, infer, options, serve, server, top, trace
+from adaptermux_client.cli.connecting import Security, choose
+from adaptermux_client.security import TlsOptions
 
 _EPILOG = "\n\n".join(
     (
         "**Exit codes**: `0` done · `1` the server answered with an error, or isn't healthy · `2` wrong usage ·"
-        " `3` an extra isn't installed · `4` nobody answers at the address · `5` the deadline passed ·"
+        " `3` an extra isn't installed · `4` no connection to the address · `5` the deadline passed ·"
         " `130` interrupted.",
+        "Options of TLS and tokens stand before the command: `adaptermux --ca ca.pem status`.",
         "Answers go to stdout: tables for people, one JSON document with `--json`. All else goes to stderr.",
     )
 )
@@ -33,12 +36,21 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
-def _root(
+def _root(  # noqa: PLR0917  # typer calls it by names
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
     ] = False,
+    tls: options.UseTls = False,
+    ca: options.Ca = None,
+    cert: options.Cert = None,
+    key: options.Key = None,
+    server_name: options.ServerName = None,
+    token_file: options.TokenFile = None,
 ) -> None:
-    pass
+    if (cert is None) != (key is None):
+        raise typer.BadParameter("give both or neither", param_hint="--cert, --key")
+    wants_tls = tls or any((ca, cert, server_name))
+    choose(Security(TlsOptions(ca, cert, key, server_name) if wants_tls else None, token_file))
 
 
 _ASK, _RUN = "Ask", "Run and look"
@@ -53,9 +65,12 @@ app.add_typer(aliases.app, name="aliases", rich_help_panel=_RUN)
 app.command(rich_help_panel=_RUN)(apply.apply)
 app.command(rich_help_panel=_RUN, **serve.SETTINGS)(serve.serve)
 app.command(rich_help_panel=_RUN, **serve.SETTINGS)(serve.config)
+app.command(rich_help_panel=_RUN, **serve.SETTINGS)(serve.token)
 app.command(rich_help_panel=_RUN)(server.status)
 app.command(rich_help_panel=_RUN)(server.model)
 app.command(rich_help_panel=_RUN)(server.health)
+app.command(rich_help_panel=_RUN)(top.top)
+app.command(rich_help_panel=_RUN)(trace.trace)
 
 
 def main() -> None:

@@ -12,7 +12,9 @@ from rich.text import Text
 
 from adaptermux_client.cli import manifest, options
 from adaptermux_client.cli.adapter_options import LOAD_TIMEOUT
-from adaptermux_client.cli.border import ExitCode, fail, reading_files, reporting
+from adaptermux_client.cli.border import reading_files, reporting
+from adaptermux_client.cli.connecting import admin_client
+from adaptermux_client.cli.failing import ExitCode, fail
 from adaptermux_client.cli.output import plain, print_json, show, table, waiting
 from adaptermux_client.cli.performing import compare, explain, perform
 from adaptermux_client.cli.plan import Action, Step
@@ -67,7 +69,7 @@ def apply(
     wanted = _read(file)
     if as_json and not (yes or dry_run):
         raise typer.BadParameter("needs --yes or --dry-run: a document can't ask", param_hint="--json")
-    with reporting(admin_address), AdminClient(admin_address, timeout=timeout) as client:
+    with reporting(admin_address), admin_client(admin_address, timeout) as client:
         with waiting("comparing"):
             steps = compare(client, wanted, prune=prune)
         outcomes = [Outcome(step, step.problem) for step in steps]

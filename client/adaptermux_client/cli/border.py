@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum
 
 import grpc
-import typer
-from rich.text import Text
 
-from adaptermux_client.cli.output import plain, stderr
+from adaptermux_client.cli.connecting import chosen
+from adaptermux_client.cli.diagnosis import diagnose
+from adaptermux_client.cli.failing import ExitCode, explain_file, fail
 from adaptermux_client.errors import (
     AdapterMuxClientError,
     DeadlineExceededError,
@@ -18,25 +17,16 @@ from adaptermux_client.errors import (
     UnavailableError,
 )
 
-
-class ExitCode(IntEnum):
-    """How the process ends; USAGE and 130 (interrupted) are set by typer too."""
-
-    SERVER_ERROR = 1
-    USAGE = 2
-    MISSING_EXTRA = 3
-    UNREACHABLE = 4
-    DEADLINE = 5
-
-
 _COMMANDS = {"Classify": "classify", "TagTokens": "tag", "Answer": "answer", "Embed": "embed"}
 _ADVICE = {
     "ADAPTER_NOT_FOUND": "adaptermux adapters list shows those that are loaded",
     "ALIAS_NOT_FOUND": "adaptermux aliases list shows those that there are",
+    "UNAUTHENTICATED": "the token comes from the variable ADAPTERMUX_TOKEN, or adaptermux --token-file FILE",
     "ALIASED": "adaptermux aliases set moves an alias, adaptermux aliases delete removes it",
     "REVISION_NOT_FOUND": "adaptermux adapters push sends it",
 }
 """What to do, by reason."""
+_NOBODY = "is the server running there? --address and --admin-address choose another"
 
 
 @contextmanager
@@ -45,7 +35,7 @@ def reporting(address: str) -> Iterator[None]:
     try:
         yield
     except AdapterMuxClientError as error:
-        fail(_headline(error, address), _exit_code(error), _facts(error), _when(error), _advice(error))
+        fail(_headline(error, address), _exit_code(error), _facts(error), _when(error), _advice(error, address))
 
 
 @contextmanager
@@ -57,24 +47,9 @@ def reading_files() -> Iterator[None]:
         fail(explain_file(error), ExitCode.USAGE)
 
 
-def explain_file(error: OSError) -> str:
-    """Which file, and why not."""
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
-
-
-def fail(message: str, code: ExitCode, *notes: str) -> None:
-    """Print an error with notes (empty ones are left out), and leave."""
-    console = stderr()
-    console.print(Text.assemble(("error: ", "bold red"), plain(message)))
-    for note in notes:
-        if note:
-            console.print(Text("       ").append_text(plain(note)), style="dim")
-    raise typer.Exit(code)
-
-
 def _headline(error: AdapterMuxClientError, address: str) -> str:
     if isinstance(error, UnavailableError) and not error.reason:
-        return f"nobody answers at {address}"
+        return f"no connection to {address}"
     if isinstance(error, DeadlineExceededError) and not error.reason:
         return f"{address} gave no answer before the deadline"
     return error.message
@@ -102,12 +77,13 @@ def _when(error: AdapterMuxClientError) -> str:
     return "" if error.retry_after_seconds is None else f"retry in {error.retry_after_seconds:g} s"
 
 
-def _advice(error: AdapterMuxClientError) -> str:
+def _advice(error: AdapterMuxClientError, address: str) -> str:
     match error:
         case TaskMismatchError(metadata={"rpc": rpc}) if rpc in _COMMANDS:
             return f"adaptermux {_COMMANDS[rpc]} asks it"
         case UnavailableError(reason=""):
-            return f"is the server running there? --address and --admin-address choose another\n       {error.message}"
+            wrong = diagnose(address, chosen().tls) or _NOBODY
+            return f"{wrong}\n       {error.message}"
         case DeadlineExceededError(reason=""):
             return "--timeout gives it more"
         case AdapterMuxClientError(code=grpc.StatusCode.UNIMPLEMENTED):

@@ -10,11 +10,11 @@ from rich.text import Text
 
 from adaptermux_client.cli import options, tables
 from adaptermux_client.cli.border import reporting
+from adaptermux_client.cli.connecting import data_client
 from adaptermux_client.cli.options import InputForm
 from adaptermux_client.cli.output import in_batches, jsonable, print_json, show
 from adaptermux_client.cli.texts import inputs_of, pair_of, read_stdin, read_texts
 from adaptermux_client.results import Pooling, Results, Timings
-from adaptermux_client.sync_client import AdapterMuxClient
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ def classify(
 ) -> None:
     """Classify texts: labels with scores, or the values of a regression."""
     given = read_texts(texts)
-    with reporting(address), AdapterMuxClient(address, timeout=timeout) as client:
+    with reporting(address), data_client(address, timeout) as client:
         call = partial(client.classify, adapter, top_k=top_k, truncate=truncate)
         results = _merged(in_batches(inputs_of(given, form), BATCH_SIZE, call))
     _print(given, results, as_json, tables.classifications)
@@ -56,7 +56,7 @@ def tag(
 ) -> None:
     """Tag the tokens of texts (with --as words: their words), or find spans."""
     given = read_texts(texts)
-    with reporting(address), AdapterMuxClient(address, timeout=timeout) as client:
+    with reporting(address), data_client(address, timeout) as client:
         call = partial(client.tag, adapter, spans=spans, truncate=truncate)
         results = _merged(in_batches(inputs_of(given, form), BATCH_SIZE, call))
     _print(given, results, as_json, tables.spans if spans else tables.tags)
@@ -81,7 +81,7 @@ def answer(
     whole = read_stdin() if context == "-" else context
     given = read_texts(questions)
     pairs = [pair_of(text) if whole is None else (text, whole) for text in given]
-    with reporting(address), AdapterMuxClient(address, timeout=timeout) as client:
+    with reporting(address), data_client(address, timeout) as client:
         call = partial(client.answer, adapter, top_k=top_k, allow_no_answer=no_answer, truncate=truncate)
         results = _merged(in_batches(pairs, BATCH_SIZE, call))
     _print([question for question, _ in pairs], results, as_json, tables.answers)
@@ -103,7 +103,7 @@ def embed(
 ) -> None:
     """Turn texts into vectors. --json has all their values."""
     given = read_texts(texts)
-    with reporting(address), AdapterMuxClient(address, timeout=timeout) as client:
+    with reporting(address), data_client(address, timeout) as client:
         call = partial(client.embed, adapter=adapter, pooling=pooling, normalize=normalize, truncate=truncate)
         results = _merged(in_batches(inputs_of(given, form), BATCH_SIZE, call))
     _print(given, results, as_json, tables.embeddings)
@@ -119,7 +119,7 @@ def tokenize(
 ) -> None:
     """Count tokens, and show what --truncate would cut."""
     given = read_texts(texts)
-    with reporting(address), AdapterMuxClient(address, timeout=timeout) as client:
+    with reporting(address), data_client(address, timeout) as client:
         batches = in_batches(inputs_of(given, form), BATCH_SIZE, client.tokenize)
     results = [result for batch in batches for result in batch]
     if as_json:

@@ -1,6 +1,7 @@
 """Options and arguments that several commands share."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,6 +36,59 @@ Texts = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="TEXT", help="Texts; or `-` for one in each line of stdin, as when piped.", show_default=False
+    ),
+]
+
+_TLS = "TLS and tokens"
+UseTls = Annotated[
+    bool,
+    typer.Option(
+        "--tls",
+        envvar="ADAPTERMUX_CLIENT_TLS",
+        help="Speak TLS. Goes without saying with the options below; alone it trusts public authorities.",
+        rich_help_panel=_TLS,
+    ),
+]
+Ca = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca",
+        envvar="ADAPTERMUX_CLIENT_CA",
+        metavar="FILE",
+        help="The authorities that may have signed the server's certificate.",
+        rich_help_panel=_TLS,
+    ),
+]
+Cert = Annotated[
+    Path | None,
+    typer.Option(
+        "--cert", envvar="ADAPTERMUX_CLIENT_CERT", metavar="FILE", help="Your certificate.", rich_help_panel=_TLS
+    ),
+]
+Key = Annotated[
+    Path | None,
+    typer.Option(
+        "--key", envvar="ADAPTERMUX_CLIENT_KEY", metavar="FILE", help="Its private key.", rich_help_panel=_TLS
+    ),
+]
+ServerName = Annotated[
+    str | None,
+    typer.Option(
+        "--server-name",
+        envvar="ADAPTERMUX_CLIENT_SERVER_NAME",
+        metavar="NAME",
+        help="What the server's certificate is for, where that isn't the host of its address.",
+        rich_help_panel=_TLS,
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        envvar="ADAPTERMUX_TOKEN_FILE",
+        metavar="FILE",
+        help="Holds your token. Or set ADAPTERMUX_TOKEN to the token itself.",
+        rich_help_panel=_TLS,
     ),
 ]
 

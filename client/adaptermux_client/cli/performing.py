@@ -1,7 +1,7 @@
 """Comparing a manifest with a server, and doing the steps of a plan."""
 
 from adaptermux_client.admin_calls import UNSET
-from adaptermux_client.cli.border import explain_file
+from adaptermux_client.cli.failing import explain_file
 from adaptermux_client.cli.manifest import AdapterEntry, AliasEntry, LocalFolder, Manifest, ServerUri, StoredRevision
 from adaptermux_client.cli.output import uploading, waiting
 from adaptermux_client.cli.plan import Action, Kind, Step, Wanted, plan

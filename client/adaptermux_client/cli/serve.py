@@ -1,4 +1,4 @@
-"""`adaptermux serve` and `config`, which the server's package plugs in, so that the light client need not have it."""
+"""`adaptermux serve`, `config` and `token`: the server's package plugs them in, the light client does without."""
 
 from collections.abc import Sequence
 from importlib.metadata import entry_points
@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from adaptermux_client.cli.border import ExitCode, fail
+from adaptermux_client.cli.failing import ExitCode, fail
 
 _GROUP = "adaptermux.commands"
 _HINT = "pip install 'adaptermux[server]'"
@@ -26,6 +26,11 @@ def serve(context: typer.Context) -> None:
 def config(context: typer.Context) -> None:
     """Show or check the settings that a server would run with; needs the extra `server`."""
     _run("config", context.args)
+
+
+def token(context: typer.Context) -> None:
+    """Make tokens for a server; needs the extra `server`."""
+    _run("token", context.args)
 
 
 def _run(name: str, arguments: Sequence[str]) -> None:

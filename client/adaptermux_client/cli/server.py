@@ -8,13 +8,14 @@ from rich.table import Table
 
 from adaptermux_client.admin_results import MemoryStatus, ServerStatus, TierCounts
 from adaptermux_client.cli import options
-from adaptermux_client.cli.border import ExitCode, reporting
+from adaptermux_client.cli.border import reporting
+from adaptermux_client.cli.connecting import admin_client, chosen, data_client
+from adaptermux_client.cli.diagnosis import diagnose
+from adaptermux_client.cli.failing import ExitCode
 from adaptermux_client.cli.output import plain, print_json, show, stderr, table
 from adaptermux_client.cli.units import size, span_of_time
-from adaptermux_client.errors import AdapterMuxClientError
+from adaptermux_client.errors import AdapterMuxClientError, UnavailableError
 from adaptermux_client.results import HealthStatus, ModelInfo
-from adaptermux_client.sync_admin import AdminClient
-from adaptermux_client.sync_client import AdapterMuxClient
 
 
 def status(
@@ -23,7 +24,7 @@ def status(
     as_json: options.Json = False,
 ) -> None:
     """Show the queue, batches, traversals made and avoided, memory and versions."""
-    with reporting(admin_address), AdminClient(admin_address, timeout=timeout) as client:
+    with reporting(admin_address), admin_client(admin_address, timeout) as client:
         found = client.status()
     if as_json:
         print_json(found)
@@ -37,7 +38,7 @@ def model(
     as_json: options.Json = False,
 ) -> None:
     """Describe the base model, and the PEFT methods that its server loads."""
-    with reporting(address), AdapterMuxClient(address, timeout=timeout) as client:
+    with reporting(address), data_client(address, timeout) as client:
         found = client.model()
     if as_json:
         print_json(found)
@@ -52,10 +53,11 @@ def health(
 ) -> None:
     """Ask whether the server serves: exits with 0 if it is SERVING, else (also if nobody answers) with 1."""
     try:
-        with AdapterMuxClient(address, timeout=timeout) as client:
+        with data_client(address, timeout) as client:
             found = client.health(service)
     except AdapterMuxClientError as error:
-        stderr().print(plain(f"{address}: {error.code.name}: {error.message}"))
+        why = diagnose(address, chosen().tls) if isinstance(error, UnavailableError) else ""
+        stderr().print(plain(f"{address}: {error.code.name}: {why or error.message}"))
         raise typer.Exit(ExitCode.SERVER_ERROR) from None
     typer.echo(found.value)
     raise typer.Exit(0 if found is HealthStatus.SERVING else ExitCode.SERVER_ERROR)

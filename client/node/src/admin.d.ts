@@ -145,6 +145,43 @@ export interface WatchOptions extends CallOptions {
   onLost?: (error: AdapterMuxError) => void;
 }
 
+/** A row (one input for one adapter) of a forward. */
+export interface BatchRow {
+  /** Empty: the base model. */
+  adapterId: string;
+  /** Its length, special tokens included. */
+  numTokens: number;
+  /** How long it waited in the queue. */
+  queueMs: number;
+  /** Of the request that it belongs to. */
+  requestId: string;
+}
+
+/** One forward as the engine computed it. */
+export interface Batch {
+  /** When the engine was given it, by the server's clock; its traversal comes first, then the forward. */
+  startTime: Date | null;
+  /** 0: there was none. */
+  traversalMs: number;
+  /** The forward with its heads. */
+  computeMs: number;
+  /** How it added what its adapters change, for example "uniform"; empty: it failed. */
+  kernel: string;
+  /** Tokens that were computed, with padding: longest row × rows. */
+  numPaddedTokens: number;
+  rows: BatchRow[];
+}
+
+/** What a watch tells at once. */
+export interface WatchedBatches {
+  /** At least one, in the order of their ends. */
+  batches: Batch[];
+  /** Forwards before these that the caller was too slow for. */
+  numMissed: number;
+  /** Rows waiting now, in all queues. */
+  numRowsQueued: number;
+}
+
 export interface UnloadOptions extends CallOptions {
   /** How long to wait for requests in flight. Default: 30,000. */
   drainTimeoutMs?: number;
@@ -260,6 +297,12 @@ export class AdminClient {
    * remember that long, or was restarted, the next event is `snapshotBegin`.
    */
   watchAdapters(options?: WatchOptions): AsyncGenerator<WatchEvent, void, void>;
+  /**
+   * Follows the forwards that the engine computes from now on, until you leave the loop, abort the `signal`, or
+   * `timeoutMs` has passed (DEADLINE_EXCEEDED). Nothing is told while nothing is computed; who reads too slowly misses
+   * some, and holds up nobody. A lost connection, or the server's end, is an error: UNAVAILABLE.
+   */
+  watchBatches(options?: CallOptions): AsyncGenerator<WatchedBatches, void, void>;
   getServerStatus(options?: CallOptions): Promise<ServerStatus>;
   /** Closes the connection; calls in flight are cancelled. */
   close(): void;

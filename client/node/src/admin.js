@@ -3,7 +3,7 @@
 import { Connection } from './connection.js';
 import { contentOf } from './content.js';
 import { msToDuration } from './convert.js';
-import { toAdapter, toAlias, toStatus, toTargets, toUpdate } from './convert_admin.js';
+import { toAdapter, toAlias, toBatches, toStatus, toTargets, toUpdate } from './convert_admin.js';
 import { adminDefinition } from './protos.js';
 import { uploadMessages } from './upload.js';
 import { watch } from './watch.js';
@@ -72,6 +72,10 @@ export class AdminClient {
 
   watchAdapters(options = {}) {
     return watch(this.#connection, options);
+  }
+
+  async *watchBatches(options) {
+    for await (const message of this.#connection.subscribe('WatchBatches', {}, options)) yield toBatches(message);
   }
 
   async getServerStatus(options) {

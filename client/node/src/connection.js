@@ -1,9 +1,11 @@
 /** One channel to one listener, and the way in which calls are made on it: deadlines, cancelling, retries, errors. */
 
-import { credentials as channelCredentials, makeClientConstructor, Metadata } from '@grpc/grpc-js';
+import { makeClientConstructor, Metadata } from '@grpc/grpc-js';
 import { AdapterMuxError, cancelledBy, fromServiceError } from './errors.js';
 import { Feed } from './feed.js';
+import { authorizer, channelSecurity } from './security.js';
 
+const AUTHORIZATION = 'authorization';
 const ROUTING_KEY = 'x-adapter-id';
 const REQUEST_KEY = 'x-request-key';
 const ROUTABLE = /^[!-~]+$/; // what a header can carry; the server refuses any other id anyway
@@ -42,6 +44,7 @@ const CHANNEL_OPTIONS = {
 export class Connection {
   #stub;
   #timeoutMs;
+  #authorization;
   #isClosed = false;
   #calls = new Set();
 
@@ -50,10 +53,11 @@ export class Connection {
    * @param {string} address host and port
    * @param {import('./index.js').ConnectOptions} options
    */
-  constructor(definition, address, { credentials, timeoutMs, channelOptions }) {
+  constructor(definition, address, { timeoutMs, channelOptions, token, ...security }) {
     const Stub = makeClientConstructor(definition, 'AdapterMux');
-    const options = { ...CHANNEL_OPTIONS, ...channelOptions };
-    this.#stub = new Stub(address, credentials ?? channelCredentials.createInsecure(), options);
+    this.#authorization = authorizer(token);
+    const { credentials, options } = channelSecurity(security);
+    this.#stub = new Stub(address, credentials, { ...CHANNEL_OPTIONS, ...options, ...channelOptions });
     this.#timeoutMs = timeoutMs;
   }
 
@@ -65,7 +69,8 @@ export class Connection {
    */
   async unary(rpc, request, options = {}) {
     this.#refuse(options.signal);
-    const begin = (done) => this.#stub[rpc](request, metadata(request, options), this.#callOptions(options), done);
+    const about = this.#metadata(request, options);
+    const begin = (done) => this.#stub[rpc](request, about, this.#callOptions(options), done);
     return await this.#answer(begin, options.signal);
   }
 
@@ -77,9 +82,10 @@ export class Connection {
    */
   async send(rpc, requests, options = {}) {
     this.#refuse(options.signal);
+    const about = this.#metadata({}, options);
     let feed;
     const begin = (done) => {
-      const call = this.#stub[rpc](metadata({}, options), this.#streamOptions(options), done);
+      const call = this.#stub[rpc](about, this.#streamOptions(options), done);
       feed = new Feed(call, requests);
       return call;
     };
@@ -101,7 +107,7 @@ export class Connection {
    */
   async *subscribe(rpc, request, options = {}) {
     this.#refuse(options.signal);
-    const call = this.#stub[rpc](request, metadata({}, options), this.#streamOptions(options));
+    const call = this.#stub[rpc](request, this.#metadata({}, options), this.#streamOptions(options));
     yield* this.#received(call, options.signal);
   }
 
@@ -113,7 +119,7 @@ export class Connection {
    */
   async *stream(rpc, requests, options = {}) {
     this.#refuse(options.signal);
-    const call = this.#stub[rpc](metadata({}, options), this.#streamOptions(options));
+    const call = this.#stub[rpc](this.#metadata({}, options), this.#streamOptions(options));
     const feed = new Feed(call, requests);
     try {
       yield* this.#received(call, options.signal);
@@ -187,6 +193,15 @@ export class Connection {
       : fromServiceError(error);
   }
 
+  #metadata({ adapter }, options) {
+    const result = new Metadata();
+    if (this.#authorization) result.set(AUTHORIZATION, this.#authorization());
+    if (typeof adapter === 'string' && ROUTABLE.test(adapter)) result.set(ROUTING_KEY, adapter);
+    if (options.requestKey) result.set(REQUEST_KEY, options.requestKey);
+    for (const [key, value] of Object.entries(options.metadata ?? {})) result.set(key, value);
+    return result;
+  }
+
   #streamOptions({ timeoutMs = Infinity }) {
     return this.#callOptions({ timeoutMs });
   }
@@ -194,14 +209,6 @@ export class Connection {
   #callOptions({ timeoutMs = this.#timeoutMs }) {
     return timeoutMs === Infinity ? {} : { deadline: Date.now() + timeoutMs };
   }
-}
-
-function metadata({ adapter }, options) {
-  const result = new Metadata();
-  if (typeof adapter === 'string' && ROUTABLE.test(adapter)) result.set(ROUTING_KEY, adapter);
-  if (options.requestKey) result.set(REQUEST_KEY, options.requestKey);
-  for (const [key, value] of Object.entries(options.metadata ?? {})) result.set(key, value);
-  return result;
 }
 
 function cancel(call) {

@@ -57,6 +57,21 @@ export function toEvent({ adapter, alias, ...event }) {
   return { ...event, ...(adapter && { adapter: toAdapter(adapter) }), ...(alias && { alias: toAlias(alias) }) };
 }
 
+/** What callers see of a `WatchBatchesResponse`. */
+export function toBatches({ batches, ...rest }) {
+  return { batches: batches.map(toBatch), ...rest };
+}
+
+function toBatch({ startTime, traversal, compute, rows, ...batch }) {
+  return {
+    ...batch,
+    startTime: timestampToDate(startTime),
+    traversalMs: durationToMs(traversal) ?? 0,
+    computeMs: durationToMs(compute) ?? 0,
+    rows: rows.map(({ queueWait, ...row }) => ({ ...row, queueMs: durationToMs(queueWait) ?? 0 })),
+  };
+}
+
 /** What callers see of a `GetServerStatusResponse`. */
 export function toStatus({ startTime, queues, costs, ...status }) {
   return {

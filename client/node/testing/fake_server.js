@@ -9,14 +9,15 @@ import { adminDefinition, inferDefinition } from '../src/protos.js';
  * Serves `Infer` and `AdapterAdmin` by the handlers that are in the given object when a call comes.
  * @param {Record<string, Function>} handlers
  * @param {number} [port] 0: one of its own
+ * @param {ServerCredentials} [credentials] default: plain
  * @returns {Promise<{address: string, port: number, stop: () => void}>}
  */
-export async function serve(handlers, port = 0) {
+export async function serve(handlers, port = 0, credentials = ServerCredentials.createInsecure()) {
   const server = new Server();
   for (const definition of [inferDefinition, adminDefinition])
     server.addService(definition, late(definition, handlers));
   const bound = await new Promise((resolve, reject) => {
-    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) =>
+    server.bindAsync(`127.0.0.1:${port}`, credentials, (error, bound) =>
       error ? reject(error) : resolve(bound),
     );
   });

@@ -17,7 +17,7 @@ export class Runner {
     const { [REQUEST_KEY]: requestKey, ...metadata } = testCase.metadata ?? {};
     const options = { metadata, requestKey, timeoutMs: testCase.deadlineMs, signal: controller.signal };
     try {
-      const calling = CALLS[testCase.rpc](this, testCase.request ?? testCase.requests, options, testCase.folder);
+      const calling = CALLS[testCase.rpc](this, testCase.request ?? testCase.requests, options, testCase);
       if (testCase.cancel) controller.abort();
       return { status: 'OK', ...(await calling) };
     } catch (error) {
@@ -40,7 +40,7 @@ const CALLS = {
   StreamAnalyze: async ({ client }, requests, options) => ({ responses: await streamed(client, requests, options) }),
   Tokenize: async ({ client }, request, options) => ({ response: await client.tokenize(request, options) }),
   GetModel: async ({ client }, _, options) => ({ response: await client.getModel(options) }),
-  UploadAdapter: async ({ admin }, { metadata }, options, folder) => ({
+  UploadAdapter: async ({ admin }, { metadata }, options, { folder }) => ({
     response: await admin.uploadAdapter(folder, { ...options, revision: metadata?.revision }),
   }),
   LoadAdapter: async ({ admin }, { maxWait, ...request }, options) =>
@@ -66,6 +66,9 @@ const CALLS = {
   }),
   WatchAdapters: async ({ admin }, request, options) => ({
     events: await snapshot(admin.watchAdapters({ ...request, ...options, reconnect: false })),
+  }),
+  WatchBatches: async ({ client, admin }, _, options, { meanwhile }) => ({
+    batch: await firstBatch(admin.watchBatches(options), meanwhile && (() => client.classify(meanwhile))),
   }),
   GetServerStatus: async ({ admin }, _, options) => ({ response: await admin.getServerStatus(options) }),
 };
@@ -97,6 +100,18 @@ async function snapshot(events) {
     if (event.event === 'snapshotEnd') break;
   }
   return seen;
+}
+
+/** The first forward that is told of, while `ask` is done over and over. */
+async function firstBatch(watch, ask) {
+  let isTold = false;
+  const first = watch.next().finally(() => {
+    isTold = true;
+  });
+  while (ask && !isTold) await ask();
+  const { value } = await first;
+  await watch.return();
+  return value.batches[0];
 }
 
 /** What a mask names, as `updateAdapter` takes it: null where the adapter says nothing. */

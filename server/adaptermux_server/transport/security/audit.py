@@ -1,6 +1,5 @@
 """The audit log: one line for each call of the admin service, whatever became of it."""
 
-import asyncio
 import logging
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -10,9 +9,9 @@ from urllib.parse import urlsplit
 
 import grpc
 import structlog
-from google.rpc import error_details_pb2, status_pb2
 
 from adaptermux_server.transport.border import Context
+from adaptermux_server.transport.outcome import code_of, sent_info
 from adaptermux_server.transport.security.callers import current_caller
 from adaptermux_server.transport.security.handlers import replaced, served_by, split_method
 
@@ -22,9 +21,7 @@ if TYPE_CHECKING:  # generic in the stubs alone
 LOGGER = "audit"
 _MAX_CHARACTERS = 256
 _MAX_ITEMS = 16
-_DETAILS_KEY = "grpc-status-details-bin"
 _COMMON_NAME = "x509_common_name"
-_CODE_OF_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 _Facts = dict[str, object]
 
@@ -78,6 +75,8 @@ class Audit(grpc.aio.ServerInterceptor):
 def _line(log: structlog.typing.FilteringBoundLogger, rpc: str, context: Context, facts: _Facts) -> Iterator[None]:
     """Log a call when the context ends, however it does. `facts`: what is known of it by then."""
     started, error = time.perf_counter(), None
+    # Now: a stream may be closed by the garbage collector, long after its call, and gRPC then follows dead pointers.
+    certificate, peer = _certificate_name(context), context.peer()
     try:
         yield
     except BaseException as raised:
@@ -89,32 +88,13 @@ def _line(log: structlog.typing.FilteringBoundLogger, rpc: str, context: Context
             "audit",
             rpc=rpc,
             token=caller.name if caller else "",
-            certificate=_certificate_name(context),
-            peer=context.peer(),
+            certificate=certificate,
+            peer=peer,
             **facts,
-            code=_code(error, context).name,
-            reason=_reason(context),
+            code=code_of(error, context).name,
+            reason=sent_info(context).reason,
             seconds=round(time.perf_counter() - started, 6),
         )
-
-
-def _code(error: BaseException | None, context: Context) -> grpc.StatusCode:
-    if isinstance(error, asyncio.CancelledError | GeneratorExit):
-        return grpc.StatusCode.CANCELLED
-    code: Any = context.code()
-    if error is None or isinstance(error, grpc.aio.AbortError):
-        return _CODE_OF_NUMBER.get(code, grpc.StatusCode.OK) if isinstance(code, int) else code or grpc.StatusCode.OK
-    return grpc.StatusCode.UNKNOWN
-
-
-def _reason(context: Context) -> str:
-    """The reason in the status that was sent, empty for OK."""
-    for key, value in context.trailing_metadata() or ():
-        if key == _DETAILS_KEY:
-            info = error_details_pb2.ErrorInfo()
-            details = status_pb2.Status.FromString(value).details
-            return info.reason if details and details[0].Unpack(info) else ""
-    return ""
 
 
 def _certificate_name(context: Context) -> str:

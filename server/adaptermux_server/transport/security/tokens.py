@@ -6,13 +6,15 @@ Tokens are long and random, so that a plain digest is enough: there is nothing t
 import asyncio
 import hashlib
 import hmac
+import json
 import re
 import secrets
 import time
 import tomllib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Self
@@ -82,7 +84,9 @@ class TokenFile:
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         """`clock`: seconds since the epoch."""
         self._clock = clock
-        self._file: Reloaded[bytes, _Table] = Reloaded(f"tokens of {path}", lambda: _read(path), partial(_parse, path))
+        self._file: Reloaded[bytes, _Table] = Reloaded(
+            f"tokens of {path}", lambda: content_of(path), partial(_parse, path)
+        )
 
     def caller(self, token: str) -> Caller:
         """Whoever holds `token`. Raises UnauthenticatedError."""
@@ -120,12 +124,42 @@ def new_token() -> str:
     return _TOKEN_PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
 
 
-def entry_of(token: str, name: str, role: Role) -> str:
-    """The lines that admit a token; they don't hold it."""
-    return f'[[tokens]]\nname = "{name}"\nrole = "{role}"\nsha256 = "{hashlib.sha256(token.encode()).hexdigest()}"\n'
+def entry_of(
+    token: str, name: str, role: Role, adapters: Sequence[str] | None = None, expires: datetime | None = None
+) -> str:
+    """The lines that admit a token; they don't hold it.
+
+    Args:
+        token: of `new_token`.
+        name: who gets it.
+        role: what it is good for.
+        adapters: patterns as of `AllowList`; None: all.
+        expires: with a time zone; None: never.
+
+    Raises SecurityFileError for what a file of tokens can't say.
+    """
+    lines = [
+        "[[tokens]]",
+        f"name = {_quoted(name)}",
+        f"role = {_quoted(role)}",
+        f"sha256 = {_quoted(hashlib.sha256(token.encode()).hexdigest())}",
+    ]
+    if adapters is not None:
+        lines.append(f"adapters = [{', '.join(map(_quoted, adapters))}]")
+    if expires is not None:
+        lines.append(f"expires = {expires.isoformat()}")
+    entry = "\n".join(lines) + "\n"
+    entries_of("the token", entry.encode())
+    return entry
 
 
-def _read(path: Path) -> bytes:
+def _quoted(text: str) -> str:
+    """As a string of TOML, which takes those of JSON."""
+    return json.dumps(text)
+
+
+def content_of(path: Path) -> bytes:
+    """What a file of tokens holds. Raises SecurityFileError."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
@@ -137,16 +171,20 @@ def _read(path: Path) -> bytes:
 
 
 def _parse(path: Path, content: bytes) -> _Table:
+    return {holder.digest[:_INDEX_BYTES]: holder for holder in map(_holder, entries_of(path, content))}
+
+
+def entries_of(what: Path | str, content: bytes) -> tuple[_Entry, ...]:
+    """The entries of a file of tokens, which errors call `what`. Raises SecurityFileError."""
     try:
-        entries = _File.model_validate(tomllib.loads(content.decode())).tokens
+        return _File.model_validate(tomllib.loads(content.decode())).tokens
     except ValidationError as error:
         problems = "; ".join(map(_problem, error.errors(include_input=False)))
-        raise SecurityFileError(f"{path}: {problems}") from None
+        raise SecurityFileError(f"{what}: {problems}") from None
     except (RecursionError, ValueError) as error:
         # Of the parser's own words only the place: they may quote the file.
         place = re.search(r"at (line \d+, column \d+|end of document)", str(error))
-        raise SecurityFileError(f"{path}: it isn't TOML{f' {place[0]}' if place else ''}") from None
-    return {holder.digest[:_INDEX_BYTES]: holder for holder in map(_holder, entries)}
+        raise SecurityFileError(f"{what}: it isn't TOML{f' {place[0]}' if place else ''}") from None
 
 
 def _problem(error: Mapping[str, object]) -> str:
