@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export HF_HUB_OFFLINE = 1
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help setup demo test test-python test-node test-light lint format stubs stubs-check docs buf bench image-steps clean
+.PHONY: help setup demo test test-python test-node test-light lint format stubs stubs-check docs buf bench image-steps browser browser-by-apt clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: setup ## Start a server, load adapters over the admin RPC, send real requests, show the answers.
 	$(BIN)/python -m examples.demo
 
-test: setup lint stubs-check buf test-light test-node test-python ## Run every check and every test.
+test: setup lint stubs-check buf test-light test-node browser test-python ## Run every check and every test.
 
 test-python: setup
 	$(BIN)/python -m pytest
@@ -66,6 +66,14 @@ image-steps: ## Install the server as the Dockerfile does.
 	$(IMAGE_VENV)/bin/pip install --quiet --constraint constraints.txt torch
 	$(IMAGE_VENV)/bin/pip install --quiet --constraint constraints.txt '.[server]'
 	$(IMAGE_VENV)/bin/adaptermux --version
+
+browser: ## Install Chromium and its driver, for the tests of the live page, where they are missing and apt is there.
+	@command -v chromedriver >/dev/null && command -v chromium >/dev/null || $(MAKE) --no-print-directory browser-by-apt
+
+browser-by-apt:
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium chromium-driver; \
+	else echo "no Chromium: the tests of the live page in a browser are skipped (they need chromium and chromedriver)"; fi
 
 clean: ## Remove what the other targets made.
 	rm -rf $(VENV) .venv-protoc build dist client/node/node_modules

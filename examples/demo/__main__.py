@@ -30,11 +30,12 @@ def _serve(console: Console, arguments: list[str]) -> tuple[TrafficReport, dict[
     """Use a server until it is killed; returns how its traffic went, and what it answered last."""
     show.title(console, "1  Start a server: one base model, no adapter yet")
     with (
-        local_server(arguments) as server,
+        local_server([*arguments, "--metrics-address", "127.0.0.1:0", "--live-page", "on"]) as server,
         AdapterMuxClient(server.data_address) as client,
         AdminClient(server.admin_address) as admin,
     ):
         show.model(console, client.model(), server.process.pid)
+        console.print(f"watch it at work: http://{server.metrics_address}/")
 
         show.title(console, "2  Load adapters: from the server's folders, and one that is sent")
         names = sorted(path.name for path in ADAPTERS.iterdir() if (path / "adapter_config.json").exists())

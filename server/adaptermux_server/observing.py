@@ -1,15 +1,11 @@
-"""What operators see of a running server: its picture for GetServerStatus, and its metrics over HTTP."""
+"""What operators see of a running server: its picture for GetServerStatus, metrics, and what the live page shows."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 
 import psutil
-from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry
 
 from adaptermux_server.adapters.control import ControlPlane
 from adaptermux_server.engine.engine import Engine
@@ -21,19 +17,15 @@ from adaptermux_server.metrics import (
     assemble,
 )
 from adaptermux_server.metrics.per_adapter import DEFAULT_MAX_ADAPTERS
+from adaptermux_server.page.application import LiveSources
+from adaptermux_server.page.status import StatusSources
 from adaptermux_server.scheduler.loop import Scheduler
 from adaptermux_server.transport.admin_convert import ServerPicture
-from adaptermux_server.types import AdapterState, Tier
+from adaptermux_server.types import AdapterState, ModelInfo, Tier
 
 _LIBRARIES = ("grpcio", "peft", "protobuf", "tokenizers", "torch", "transformers")
 LIBRARY_VERSIONS: Mapping[str, str] = {name: version(name) for name in _LIBRARIES}
 """Of those that matter for answers."""
-
-_SCRAPE_SECONDS = 5.0
-
-
-class MetricsAddressError(Exception):
-    """Metrics can't be served where they should be."""
 
 
 def picture(start_time: float, control: ControlPlane, scheduler: Scheduler, engine: Engine) -> ServerPicture:
@@ -90,45 +82,11 @@ def build_registry(
     return instruments.registry, instruments.rpcs
 
 
-def serve_metrics(
-    address: str | None, control: ControlPlane, scheduler: Scheduler, engine: Engine, stack: AsyncExitStack
-) -> RpcMetrics:
-    """Collect metrics, and serve them until `stack` is closed. `address`: None: nowhere. Raises MetricsAddressError."""
-    registry, rpc_metrics = build_registry(control, scheduler, engine)
-    if address is not None:
-        scraped = CollectorRegistry()
-        scraped.register(_CollectedInLoop(registry))
-        _serve(address, scraped, stack)
-    return rpc_metrics
-
-
-def _serve(address: str, registry: CollectorRegistry, stack: AsyncExitStack) -> None:
-    host, _, port = address.rpartition(":")
-    try:
-        server, thread = start_http_server(int(port), addr=host, registry=registry)
-    except (OSError, ValueError, OverflowError) as error:
-        text = f"can't serve metrics on {address}: is it in use, or not an address?"
-        raise MetricsAddressError(text) from error
-    stack.callback(thread.join)
-    stack.callback(server.server_close)
-    stack.callback(server.shutdown)
-
-
-class _CollectedInLoop(Collector):
-    """Scrapes come in threads of their own, and what they read belongs to the event loop."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-        self._loop = asyncio.get_running_loop()
-
-    def describe(self) -> Iterable[Metric]:
-        return self._registry.collect()
-
-    def collect(self) -> Iterable[Metric]:
-        return asyncio.run_coroutine_threadsafe(self._collect(), self._loop).result(_SCRAPE_SECONDS)
-
-    async def _collect(self) -> list[Metric]:
-        return list(self._registry.collect())
+def live_sources(
+    model: ModelInfo, read_picture: Callable[[], ServerPicture], control: ControlPlane, scheduler: Scheduler
+) -> LiveSources:
+    """What the live page shows."""
+    return LiveSources(StatusSources(model, read_picture, control.registry.list), scheduler.recorder)
 
 
 def _tier_figures(control: ControlPlane, engine: Engine) -> TierFigures:

@@ -39,6 +39,11 @@ class LocalServer:
         """Host and port of the admin listener."""
         return self._address("admin")
 
+    @property
+    def metrics_address(self) -> str:
+        """Host and port of metrics and the live page, if they are served."""
+        return self._address("metrics")
+
     def stop(self, number: signal.Signals = signal.SIGTERM, timeout_seconds: float = STOP_SECONDS) -> int:
         """Signal the server and wait for its end, by force after the timeout; returns its exit status."""
         if self.process.poll() is None:
@@ -83,6 +88,8 @@ def local_server(
         stderr=subprocess.PIPE,
         stdin=subprocess.DEVNULL,
         text=True,
+        # gRPC's own lines may quote what a client sent; a reader that fails there would leave the pipe to fill up.
+        errors="backslashreplace",
         env={**os.environ, **(environment or {})},
         # A Ctrl-C at the terminal is for the parent, which then stops the server in its own order.
         start_new_session=True,

@@ -6,9 +6,13 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 BASE_SLOT = 0
 """The slot of the base model itself: always there, never costs a traversal."""
@@ -203,6 +207,8 @@ class Row:
     """Id of the adapter, for records; the slot decides."""
     request_id: str = ""
     """Of the call that it belongs to, for records."""
+    span: "Span | None" = None
+    """Of that call; None: it isn't traced."""
     enqueued_at: float = 0.0
     """Set by the queue."""
 
@@ -292,7 +298,7 @@ class RowCounts:
     cancelled: int = 0
     expired: int = 0
     rejected: int = 0
-    """Never accepted: the queue was full."""
+    """Never accepted: there was no room, or the wait was longer than their deadlines allow."""
 
 
 @dataclass(frozen=True, slots=True)

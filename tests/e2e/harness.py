@@ -13,7 +13,7 @@ import pytest
 
 from adaptermux.v1.adapter_admin_pb2_grpc import AdapterAdminStub
 from adaptermux.v1.infer_pb2_grpc import InferStub
-from adaptermux_server import app
+from adaptermux_server import app, building
 from adaptermux_server.adapters.control import ControlPlane, build_control_plane
 from adaptermux_server.adapters.registry import AdapterRegistry
 from adaptermux_server.config import ServerSettings
@@ -167,9 +167,9 @@ def _keep_parts(patch: pytest.MonkeyPatch, parts: dict[str, Any]) -> None:
 
         return made
 
-    patch.setattr(app, "open_engine", open_engine)
+    patch.setattr(building, "open_engine", open_engine)
     patch.setattr(app, "Scheduler", keep("scheduler", Scheduler))
-    patch.setattr(app, "AdapterRegistry", keep("registry", AdapterRegistry))
-    patch.setattr(app, "build_control_plane", keep("plane", build_control_plane))
+    patch.setattr(building, "AdapterRegistry", keep("registry", AdapterRegistry))
+    patch.setattr(building, "build_control_plane", keep("plane", build_control_plane))
     # An open stream is waited for so long at the end.
     patch.setattr(app, "_LAST_WORDS_SECONDS", 0.5)

@@ -9,12 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adaptermux_server.scheduler.lane_queue import LaneQueue
+from adaptermux_server.scheduler.packing import BatchLimits
 from adaptermux_server.scheduler.shares import Shares
 from adaptermux_server.types import Deadline, ExecutorKind
 from tests.scheduler.rows import FakeRow, costs
 
 WEIGHTS = {0: 1.0, 1: 1.0, 2: 2.0, 3: 0.5, 4: 8.0}
 LONGEST = 64
+LIMITS = BatchLimits(max_rows=32, max_tokens=4096)
 ROWS = st.builds(FakeRow, slot=st.sampled_from(sorted(WEIGHTS)), num_tokens=st.integers(1, LONGEST))
 STEPS = st.lists(ROWS | st.integers(1, 6), max_size=150)
 """Rows that arrive, and batches of so many rows that are taken."""
@@ -212,7 +214,7 @@ def test_cancelled_and_late_rows_cost_their_slot_nothing() -> None:
 
     assert lane.queue.discard(cancelled)
     assert not lane.queue.discard(cancelled)
-    assert [late] == lane.queue.pop_late(2.0, costs())
+    assert [late] == lane.queue.pop_late(2.0, costs(), LIMITS)
     assert (others[0], kept, *others[1:]) == tuple(lane.queue)
 
 

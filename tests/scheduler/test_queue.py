@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 import pytest
 
+from adaptermux_server.scheduler.packing import BatchLimits
 from adaptermux_server.scheduler.queue import Queues
 from adaptermux_server.scheduler.shares import Shares
 from adaptermux_server.types import BASE_SLOT, Deadline, ExecutorKind
 from tests.scheduler.rows import FakeRow, costs
+
+LIMITS = BatchLimits(max_rows=32, max_tokens=4096)
 
 
 class TrackedRow(FakeRow):
@@ -63,7 +66,7 @@ def test_sums_follow_every_way_out() -> None:
     assert (4, 26) == (queues.num_rows, queues.num_tokens)
 
     queues.take(1, 1)
-    queues.pop_late(2, 2.0, costs())
+    queues.pop_late(2, 2.0, costs(), LIMITS)
     queues.discard(rows[3])
 
     assert (1, 6) == (queues.num_rows, queues.num_tokens)
@@ -77,7 +80,7 @@ def test_late_rows_are_those_for_which_an_empty_batch_would_end_too_late() -> No
     queues = queued(none, soon, late, far)
 
     assert queues[1].slots[1].earliest_deadline == 1.0
-    assert [late, soon] == queues.pop_late(1, 2.5, costs())
+    assert [late, soon] == queues.pop_late(1, 2.5, costs(), LIMITS)
     assert (none, far) == tuple(queues[1])
     assert queues[1].slots[1].earliest_deadline == 3.0
 
@@ -89,7 +92,7 @@ def test_the_first_rows_of_a_slot_are_late_where_their_own_batch_would_be() -> N
     met = FakeRow(1, 50, Deadline(ends_at))
     queues = queued(hopeless, met, later)
 
-    assert [hopeless] == queues.pop_late(1, 0.0, costs())
+    assert [hopeless] == queues.pop_late(1, 0.0, costs(), LIMITS)
     assert (met, later) == tuple(queues[1])
 
 

@@ -1189,7 +1189,7 @@ class RowCounts(google.protobuf.message.Message):
     expired: builtins.int
     """Given up without a forward because their deadline had passed or couldn't be met."""
     rejected: builtins.int
-    """Refused because the queue was full."""
+    """Refused because the queue was full, or because the wait was longer than their deadlines allow."""
     def __init__(
         self,
         *,

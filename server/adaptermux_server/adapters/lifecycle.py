@@ -33,6 +33,7 @@ from adaptermux_server.errors import (
     ShuttingDownError,
 )
 from adaptermux_server.metrics import ChangeMetrics
+from adaptermux_server.tracing.calls import phase
 from adaptermux_server.types import AdapterSpec, AdapterState
 
 DEFAULT_DRAIN_SECONDS = 30.0
@@ -174,7 +175,8 @@ class Lifecycle:
                     prepared = None if _serves(entry, key) else await self._loader.prepare(checkpoint, key)
                 if prepared is not None:
                     kept.enter_context(self._catalog.keeping(key.digest))
-                    await self._catalog.add_folder(folder, key.digest)
+                    with phase("store"):
+                        await self._catalog.add_folder(folder, key.digest)
             # What was fetched is gone by now: nothing that could fail or wait comes after the id has moved.
             if prepared is None:
                 await self._change(entry, options.serving)

@@ -11,6 +11,7 @@ from adaptermux_server.adapters.hosts import ModelHost, PreparedAdapter
 from adaptermux_server.adapters.limits import DEFAULT_LIMITS, CheckpointLimits
 from adaptermux_server.adapters.served import RevisionKey
 from adaptermux_server.errors import DigestMismatchError, InvalidRequestError
+from adaptermux_server.tracing.calls import phase
 from adaptermux_server.types import Task
 
 _MAX_CONCURRENT_READS = 4
@@ -32,7 +33,8 @@ class Loader:
         Raises SourceInvalidError, ConfigUnsupportedError, CheckpointMismatchError or DigestMismatchError.
         """
         async with self._turns:
-            checkpoint = await asyncio.to_thread(read_checkpoint, folder, self._limits)
+            with phase("read"):
+                checkpoint = await asyncio.to_thread(read_checkpoint, folder, self._limits)
             if digest and checkpoint.digest != digest:
                 raise DigestMismatchError(digest, checkpoint.digest)
             yield checkpoint
@@ -40,9 +42,10 @@ class Loader:
     async def prepare(self, checkpoint: Checkpoint, key: RevisionKey) -> PreparedAdapter:
         """See `ModelHost.prepare`. Raises InvalidRequestError for choices that the adapter's task doesn't have."""
         _check_fits(checkpoint.task, key)
-        prepared: PreparedAdapter = await self._model_host.prepare(
-            checkpoint, labels=key.labels, problem_type=key.problem_type
-        )
+        with phase("prepare"):
+            prepared: PreparedAdapter = await self._model_host.prepare(
+                checkpoint, labels=key.labels, problem_type=key.problem_type
+            )
         return prepared
 
     async def load(self, folder: Path, key: RevisionKey) -> PreparedAdapter:

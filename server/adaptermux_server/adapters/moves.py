@@ -14,6 +14,7 @@ from adaptermux_server.adapters.hosts import ModelHost, PreparedAdapter, QueueHo
 from adaptermux_server.adapters.room import DeviceRoom, HostCache
 from adaptermux_server.adapters.served import ServedAdapter
 from adaptermux_server.errors import AdapterMuxError, ShuttingDownError
+from adaptermux_server.tracing.calls import phase
 from adaptermux_server.types import BASE_SLOT, Tier
 
 Move = asyncio.Task[None]
@@ -122,7 +123,8 @@ class Moves:
 
     async def _install(self, served: ServedAdapter, prepared: PreparedAdapter) -> None:
         slot = next(self._slots)
-        await self._model_host.install(slot, prepared)
+        with phase("install", {"adaptermux.adapter": served.id}):
+            await self._model_host.install(slot, prepared)
         self._host.take(served)
         served.spec, served.slot, served.tier = prepared.spec, slot, Tier.DEVICE
         self._room.put(served)

@@ -8,6 +8,7 @@ from pathlib import Path
 from adaptermux_server.adapters.catalog import Catalog
 from adaptermux_server.adapters.options import LoadOptions
 from adaptermux_server.adapters.sources import Sources
+from adaptermux_server.tracing.calls import phase
 
 
 class Origin:
@@ -28,7 +29,8 @@ class Origin:
                 yield folder
             return
         source = self._sources.open(options.uri)
-        folder = await _entered(source)
+        with phase("fetch"):
+            folder = await _entered(source)
         try:
             yield folder
         finally:

@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +24,7 @@ from adaptermux_server.adapters.moves import Load, Move, Moves
 from adaptermux_server.adapters.room import DeviceRoom, HostCache, TierLimits, can_leave
 from adaptermux_server.adapters.served import ServedAdapter
 from adaptermux_server.errors import MemoryFullError, ShuttingDownError
+from adaptermux_server.tracing.calls import phase
 from adaptermux_server.types import Tier, TierCounts
 
 __all__ = ["TierLimits", "Tiers"]
@@ -79,7 +80,8 @@ class Tiers:
         unique = tuple(dict.fromkeys(wanted))
         if asked:
             self._count(unique)
-        await self._hold(unique)
+        with _bringing_up(unique):
+            await self._hold(unique)
         try:
             yield
         finally:
@@ -235,6 +237,16 @@ class Tiers:
             host_misses=self._counts.host_misses + tiers.count(Tier.HOST),
             disk_misses=self._counts.disk_misses + tiers.count(Tier.DISK),
         )
+
+
+def _bringing_up(wanted: Iterable[ServedAdapter]) -> AbstractContextManager[None]:
+    """A phase of the call that waits for adapters outside of the engine, if some are."""
+    missing = [served for served in wanted if served.tier is not Tier.DEVICE]
+    if not missing:
+        return nullcontext()
+    tiers = sorted({served.tier.value.lower() for served in missing})
+    attributes = {"adaptermux.adapters": [served.id for served in missing], "adaptermux.tiers": tiers}
+    return phase("bring up", attributes)
 
 
 def _fail(waiter: _Waiter, error: Exception) -> None:

@@ -38,6 +38,8 @@ def _configure_logging(settings: ServerSettings) -> None:
     ]
     rendering: list[structlog.types.Processor] = as_json if settings.log_format == "json" else [console]
     common: list[structlog.types.Processor] = [
+        # What a line is about: ids of the call, wherever in its work the line was written.
+        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper("iso", utc=True),
     ]
@@ -61,6 +63,7 @@ def _run(settings: ServerSettings) -> int:
     # Nothing is fetched from the network behind the operator's back.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    _silence_grpc()
     # Imported here: they load torch, which no other command and no wrong option should wait for.
     from adaptermux_server.app import StartError, serve_until_signal  # noqa: PLC0415
     from adaptermux_server.errors import AdapterMuxError  # noqa: PLC0415
@@ -72,3 +75,13 @@ def _run(settings: ServerSettings) -> int:
         typer.echo(f"error: {error}", err=True)
         return _EXIT_FAILED
     return 0
+
+
+def _silence_grpc() -> None:
+    """Keep gRPC's core from writing to stderr past our logging: it quotes clients, who could forge whole lines.
+
+    It looks at this once, when it is imported, as the client's command line has done; so the process starts over.
+    """
+    if "GRPC_VERBOSITY" not in os.environ:
+        os.environ["GRPC_VERBOSITY"] = "NONE"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -18,7 +18,7 @@ _UNITS = {
     **dict.fromkeys(("_certificate", "_key", "_client_ca", "_file"), "FILE"),
 }
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-_KINDS = {int: "N", float: "NUMBER", Path: "FOLDER"}
+_KINDS = {bool: "on|off", int: "N", float: "NUMBER", Path: "FOLDER"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +104,6 @@ def _default(field: FieldInfo) -> str:
     value = None if field.is_required() else field.get_default(call_default_factory=True)
     if value is None or value in ((), {}):
         return ""
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

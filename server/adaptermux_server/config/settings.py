@@ -50,7 +50,10 @@ class ServerSettings(BaseSettings):
     admin_address: str = "127.0.0.1:50052"
     """Admin listener: service `AdapterAdmin`. Keep it on loopback or a private network."""
     metrics_address: str | None = None
-    """Where to serve Prometheus metrics over HTTP; by default nowhere."""
+    """Where to serve Prometheus metrics, and health, over HTTP; by default nowhere."""
+    live_page: bool = False
+    """Whether a page at `metrics_address` shows the server at work: its adapters, queues, and every forward. Whoever
+    reaches the address may read it."""
     metrics_max_adapters: int = Field(default=100, ge=0, le=10_000)
     """How many adapters have metrics of their own, those with most rows; all others share one series."""
     max_message_bytes: int = Field(default=4 << 20, ge=64 << 10, le=256 << 20)
@@ -113,13 +116,25 @@ class ServerSettings(BaseSettings):
     """Rows that may wait, of all adapters."""
     max_queued_rows_per_adapter: int = Field(default=4096, ge=1)
     """Rows that may wait for one adapter."""
+    max_waiting_characters: int = Field(default=8_000_000, ge=1000)
+    """Characters of texts that may wait to be tokenised, of all calls but the first; some seconds of work. An input
+    counts as 50 more."""
 
     drain_seconds: float = Field(default=30.0, ge=0, le=3600)
     """How long a stopping server lets queued requests finish."""
+    engine_stall_seconds: float = Field(default=60.0, gt=0, le=3600)
+    """A forward, or another command to the engine, that takes longer turns the health of the data listener to
+    NOT_SERVING, until it ends."""
     log_format: Literal["console", "json"] = "console"
     """Form of the log, on stderr."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least that is logged."""
+    tracing_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/]+")
+    """URL of a collector for OpenTelemetry traces; by default what OTEL_EXPORTER_OTLP_ENDPOINT says, else none are
+    made."""
+    tracing_ratio: float | None = Field(default=None, ge=0, le=1)
+    """Share of the calls to trace, of those whose caller didn't decide; by default what OTEL_TRACES_SAMPLER says, else
+    all."""
 
     @classmethod
     def settings_customise_sources(
@@ -142,6 +157,12 @@ class ServerSettings(BaseSettings):
     def _check_addresses(self) -> Self:
         if self.address == self.admin_address and not self.address.endswith(":0"):
             raise ValueError(f"address and admin_address must differ, both are {self.address}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_live_page(self) -> Self:
+        if self.live_page and self.metrics_address is None:
+            raise ValueError("live_page needs metrics_address")
         return self
 
     @model_validator(mode="after")

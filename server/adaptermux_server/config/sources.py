@@ -19,8 +19,27 @@ from adaptermux_server.config.settings import ServerSettings
 PREFIX = str(ServerSettings.model_config["env_prefix"])
 FILE_VARIABLE = f"{PREFIX}CONFIG"
 
-# What other parts of AdapterMux read: the failpoints of the tests, and the tests of clients in other languages.
-_OTHER_VARIABLES = {FILE_VARIABLE, f"{PREFIX}TESTING", f"{PREFIX}FAILPOINT", f"{PREFIX}CONFORMANCE"}
+# What other parts of AdapterMux read: the clients, the failpoints of the tests, and the tests of clients in other
+# languages.
+_CLIENT_VARIABLES = {
+    f"{PREFIX}{name}"
+    for name in (
+        "CLIENT_CA",
+        "CLIENT_CERT",
+        "CLIENT_KEY",
+        "CLIENT_SERVER_NAME",
+        "CLIENT_TLS",
+        "TOKEN",
+        "TOKEN_FILE",
+    )
+}
+_OTHER_VARIABLES = {
+    FILE_VARIABLE,
+    f"{PREFIX}TESTING",
+    f"{PREFIX}FAILPOINT",
+    f"{PREFIX}CONFORMANCE",
+    *_CLIENT_VARIABLES,
+}
 # Kubernetes gives every container such variables for each service, also for one that is named adaptermux.
 _SERVICE_LINK = re.compile(
     r"\w+_(SERVICE_HOST=.*|SERVICE_PORT(_\w+)?=.*|PORT=\w+://.*|PORT_\d+_[A-Z]+(_PROTO|_PORT|_ADDR)?=.*)"

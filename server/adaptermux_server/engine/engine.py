@@ -1,6 +1,8 @@
 """The engine: one thread that owns the model, and another beside it that prepares adapters."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -55,6 +57,16 @@ class EngineMemory:
     adapter_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class EngineCommand:
+    """A command that the engine's thread carries out now."""
+
+    name: str
+    started_at: float
+    """On the monotonic clock."""
+    thread_id: int
+
+
 class Engine:
     """Runs commands on the model in the order given, all in its own thread. Made and used on an event loop.
 
@@ -70,11 +82,17 @@ class Engine:
         # The number is a thread's own. Small work beside the forwards would only fight them for the cores.
         self._model_thread = _thread("engine", num_threads or torch.get_num_threads())
         self._prepare_thread = _thread("prepare", 1)
+        self._command: EngineCommand | None = None
         self._closed = False
+
+    @property
+    def command(self) -> EngineCommand | None:
+        """The one under way, None while none is. May be read from any thread."""
+        return self._command
 
     async def run(self, plan: BatchPlan) -> BatchResult:
         """Compute a plan; see `Executor.run`."""
-        return await self._call(self._model_thread, self._executor.run, plan)
+        return await self._call(self._model_thread, self._noted, self._executor.run, plan)
 
     async def prepare(
         self, checkpoint: Checkpoint, *, labels: tuple[str, ...], problem_type: ProblemType | None
@@ -84,15 +102,15 @@ class Engine:
 
     async def install(self, slot: int, prepared: PreparedAdapter) -> None:
         """Put it into a free slot; after an error the slot is free as before."""
-        await self._call(self._model_thread, self._executor.install, slot, prepared)
+        await self._call(self._model_thread, self._noted, self._executor.install, slot, prepared)
 
     async def evict(self, slot: int) -> PreparedAdapter | None:
         """Free a slot; gives back what can be installed again, if there is such a thing."""
-        return await self._call(self._model_thread, self._executor.evict, slot)
+        return await self._call(self._model_thread, self._noted, self._executor.evict, slot)
 
     async def remove(self, slot: int) -> None:
         """Free a slot for good."""
-        await self._call(self._model_thread, self._executor.remove, slot)
+        await self._call(self._model_thread, self._noted, self._executor.remove, slot)
 
     def memory(self) -> EngineMemory:
         """What the tensors take now."""
@@ -108,6 +126,18 @@ class Engine:
         if self._closed:
             raise ShuttingDownError
         return await asyncio.get_running_loop().run_in_executor(thread, function, *args)
+
+    def _noted(self, function: Callable[[*_Args], _Result], *args: *_Args) -> _Result:
+        """Carry out a command, in the engine's thread, so that a watchdog can tell for how long it runs."""
+        self._command = EngineCommand(_name(function), time.monotonic(), threading.get_ident())
+        try:
+            return function(*args)
+        finally:
+            self._command = None
+
+
+def _name(function: Callable[..., object]) -> str:
+    return str(getattr(function, "__name__", function))
 
 
 def _thread(name: str, num_threads: int) -> ThreadPoolExecutor:

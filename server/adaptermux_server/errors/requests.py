@@ -82,15 +82,15 @@ class TaskMismatchError(AdapterMuxError):
 
 
 class QueueFullError(AdapterMuxError):
-    """The queue, or one adapter's share of it, has no room for the request's rows."""
+    """The queue, or one adapter's share of it, has no room for the request's rows; or none for its texts."""
 
     reason = "QUEUE_FULL"
 
-    def __init__(self, scope: str, limit: int, retry_seconds: float) -> None:
-        """`scope`: "server", or the adapter's id; `limit`: in rows."""
+    def __init__(self, scope: str, limit: int, retry_seconds: float, *, unit: str = "rows") -> None:
+        """`scope`: "server", or the adapter's id; `unit`: what is limited, rows or "characters" to tokenise."""
         whose = "the server's queue" if scope == "server" else f"the queue of adapter {scope!r}"
         super().__init__(
-            f"{whose} is full (limit {limit} rows): retry after {retry_seconds:.1f} s, or send less at once",
+            f"{whose} is full (limit {limit} {unit}): retry after {retry_seconds:.1f} s, or send less at once",
             retry_seconds=retry_seconds,
             scope=scope,
             limit=limit,
@@ -102,8 +102,15 @@ class DeadlineExceededError(AdapterMuxError):
 
     reason = "DEADLINE_EXCEEDED"
 
-    def __init__(self) -> None:
-        super().__init__("the deadline passed before the request could be computed; nothing was computed")
+    def __init__(self, *, wait_seconds: float | None = None, retry_seconds: float | None = None) -> None:
+        """`wait_seconds`: what the answer would take at least; `retry_seconds`: set where it is for others' sake."""
+        what = "the deadline passed before the request could be computed"
+        if wait_seconds is not None:
+            what = f"the answer would take some {wait_seconds:.1f} s, longer than the deadline allows"
+        advice = ""
+        if retry_seconds is not None:
+            advice = f": retry after {retry_seconds:.1f} s, allow more time, or send less at once"
+        super().__init__(f"{what}; nothing was computed{advice}", retry_seconds=retry_seconds)
 
 
 class AdapterUnloadedError(AdapterMuxError):

@@ -14,8 +14,14 @@ _PRIOR_WEIGHT = 0.01
 """Of the prior, relative to a measurement: that of noise of a tenth beside a guess that may be all wrong."""
 _TRAVERSAL_GAIN = 0.2
 """Weight of the newest traversal: the last 5 or so count."""
+_PACE_GAIN = 0.1
+"""Weight of the newest batch: the last 10 or so count."""
+_PACE_SURPRISE = 2.0
+"""A batch's pace counts as at most this many times what was expected, and at least as one over it."""
 _SURPRISE = 4.0
-"""A traversal counts as at most this many times what was expected, and at least as one over it."""
+"""The same for a traversal."""
+_DOUBT = 0.98
+"""What an estimate that refuses everything is multiplied by, again and again until it is tried."""
 _FLOOR_SECONDS = 1e-9
 
 
@@ -36,13 +42,21 @@ class CostModel:
         self.traversal_seconds = traversal_seconds
         self.batch_seconds = batch_seconds
         self.token_seconds = token_seconds
+        self.pace = 1.0
+        """What batches took lately as a whole, relative to `batch` of their tokens: more for padding, for several
+        forwards, and for what the machine does between them."""
         self._tokens_per_unit = batch_seconds / token_seconds
         """Tokens that by the prior cost as much as a forward's fixed part; by it all sizes are of like magnitude."""
         self._sizes = np.empty((0, 2))
         """Forwards and units of tokens of each measurement, oldest first."""
         self._seconds = np.empty(0)
 
-    def batch(self, padded_tokens: int) -> float:
+    @property
+    def num_measurements(self) -> int:
+        """How many batches it was learnt from, as far as they still count."""
+        return len(self._seconds)
+
+    def batch(self, padded_tokens: float) -> float:
         """Seconds that a forward over so many tokens is expected to take."""
         return self.batch_seconds + self.token_seconds * padded_tokens
 
@@ -56,6 +70,11 @@ class CostModel:
         unsurprising = min(max(seconds, expected / _SURPRISE), expected * _SURPRISE)
         self.traversal_seconds += _TRAVERSAL_GAIN * (unsurprising - expected)
 
+    def learn_pace(self, expected_seconds: float, seconds: float) -> None:
+        """Take in what a batch took as a whole, where that was expected of its tokens."""
+        unsurprising = min(max(seconds / expected_seconds, self.pace / _PACE_SURPRISE), self.pace * _PACE_SURPRISE)
+        self.pace += _PACE_GAIN * (unsurprising - self.pace)
+
     def learn_batch(self, padded_tokens: int, seconds: float, num_forwards: int = 1) -> None:
         """Take in what the forwards of a batch took together. Some 50 µs."""
         size = (num_forwards, padded_tokens / self._tokens_per_unit)
@@ -68,13 +87,17 @@ class CostModel:
     def doubt(self) -> None:
         """Shrink all estimates a little, and what they were made of.
 
-        Done when rows were refused because of an estimate alone: one that is far too high would otherwise refuse all
-        rows with a deadline, and so never be measured again.
+        Done when rows were refused because of an estimate alone, and no batch was made: one that is far too high would
+        otherwise refuse all rows with a deadline, and so never be measured again.
         """
-        self.traversal_seconds *= 0.98
-        self.batch_seconds *= 0.98
-        self.token_seconds *= 0.98
-        self._seconds *= 0.98
+        self.doubt_traversal()
+        self.batch_seconds *= _DOUBT
+        self.token_seconds *= _DOUBT
+        self._seconds *= _DOUBT
+
+    def doubt_traversal(self) -> None:
+        """Shrink that estimate alone: where rows were refused that need one, while batches of others are measured."""
+        self.traversal_seconds *= _DOUBT
 
     def _weights(self) -> npt.NDArray[np.float64]:
         """Of the measurements, oldest first, for squares of their errors; one like the newest, if expected, has 1."""

@@ -16,12 +16,12 @@ Tokens alone count, for they are what a row adds to a forward; the fixed part of
 whoever sent them. Cancelled and expired rows cost their slot nothing. A lane that runs empty forgets what was served.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from heapq import heapify, heappop, heapreplace
 from itertools import islice
 from typing import Generic
 
-from adaptermux_server.scheduler.packing import BatchCosts
+from adaptermux_server.scheduler.packing import BatchCosts, BatchLimits
 from adaptermux_server.scheduler.shares import Shares
 from adaptermux_server.scheduler.slot_queue import Item, SlotQueue
 
@@ -30,6 +30,8 @@ class LaneQueue(Generic[Item]):
     """The queues of a lane's slots that have rows waiting."""
 
     def __init__(self, shares: Shares) -> None:
+        self.num_rows = 0
+        self.num_tokens = 0
         self._shares = shares
         self._slots: dict[int, SlotQueue[Item]] = {}
         self._starts: dict[int, float] = {}
@@ -47,11 +49,6 @@ class LaneQueue(Generic[Item]):
         return self._slots
 
     @property
-    def num_tokens(self) -> int:
-        """Tokens waiting."""
-        return sum(queue.num_tokens for queue in self._slots.values())
-
-    @property
     def weight(self) -> float:
         """Of all slots that have rows waiting, together."""
         return sum(self._shares[slot].weight for slot in self._slots)
@@ -64,17 +61,18 @@ class LaneQueue(Generic[Item]):
     def append(self, item: Item, place: int) -> None:
         """Put a row at the end of its slot; `place` is above all that were given before."""
         if item.slot not in self._slots:
+            self._starts[item.slot] = self._next_start(item.slot)
             self._slots[item.slot] = SlotQueue()
-            self._starts[item.slot] = max(self._starts.get(item.slot, 0.0), self._virtual_time)
         self._slots[item.slot].append(item, place)
+        self.num_rows += 1
+        self.num_tokens += item.num_tokens
 
     def discard(self, item: Item) -> bool:
         """Take a row out, wherever it stands; False if it isn't here. O(1), amortised."""
         queue = self._slots.get(item.slot)
         if queue is None or not queue.discard(item):
             return False
-        if not queue:
-            del self._slots[item.slot]
+        self._left(item.slot, (item,))
         return True
 
     def take(self, num_rows: int) -> tuple[Item, ...]:
@@ -87,17 +85,60 @@ class LaneQueue(Generic[Item]):
         self._starts = {slot: start for slot, start in self._starts.items() if self._still_matters(slot, start)}
         return tuple(row for _, row in taken)
 
-    def pop_late(self, start: float, costs: BatchCosts) -> list[Item]:
+    def tokens_before(self, slot: int, num_tokens: int) -> float:
+        """Tokens that are taken before a row that comes after `num_tokens` more of a slot, at the least. O(slots).
+
+        Rows that come later may add to it; cancelled and expired ones take from it.
+        """
+        queue = self._slots.get(slot)
+        own = num_tokens + (queue.num_tokens if queue else 0)
+        start = self._next_start(slot) + own / self._shares[slot].weight
+        return own + sum(self._started_by(start, other) for other in self._slots if other != slot)
+
+    def fair_rows(self, slot: int, max_rows: int) -> float:
+        """A slot's share of a batch of so many rows beside all others that wait, by weight. O(slots)."""
+        own = self._shares[slot].weight
+        return max_rows * own / (self.weight + (0.0 if slot in self._slots else own))
+
+    def full_batch_seconds(self, limits: BatchLimits, costs: BatchCosts) -> float:
+        """What a batch of as many rows as limits and queue allow takes; a row must wait."""
+        num_tokens = min(limits.max_tokens, self.num_tokens * min(1.0, limits.max_rows / self.num_rows))
+        return costs.pace * costs.batch(num_tokens)
+
+    def pop_late(self, start: float, costs: BatchCosts, limits: BatchLimits) -> list[Item]:
         """Take out rows that a batch which begins at `start` can't answer in time; they don't count as served.
 
-        That is all for which an empty batch would end too late, and the first of a slot for which their own would.
+        That is all for which an empty batch would end too late, and the first of a slot for which their own would. Of a
+        slot with more rows than its share of a batch, it is also those for which a full batch would, down to the share:
+        a batch that is kept small for one of them makes the others late, and under overload all batches would be small.
         """
         late: list[Item] = []
+        full_batch_ends_at = start + self.full_batch_seconds(limits, costs)
+        rows_by_weight = limits.max_rows / self.weight
         for slot, queue in tuple(self._slots.items()):
-            late += queue.pop_late(start, costs)
-            if not queue:
-                del self._slots[slot]
+            popped = queue.pop_late(start, costs)
+            popped += queue.pop_before(full_batch_ends_at, rows_by_weight * self._shares[slot].weight)
+            self._left(slot, popped)
+            late += popped
         return late
+
+    def _started_by(self, start: float, slot: int) -> float:
+        """Tokens of a slot's rows that start no later than `start`, at the least."""
+        ahead, queue = start - self._starts[slot], self._slots[slot]
+        return min(queue.num_tokens, max(queue.head.num_tokens, ahead * self._shares[slot].weight)) if ahead >= 0 else 0
+
+    def _next_start(self, slot: int) -> float:
+        """When the next row of a slot starts, the first of those that wait or else one that would come now."""
+        if slot in self._slots:
+            return self._starts[slot]
+        return max(self._starts.get(slot, 0.0), self._virtual_time)
+
+    def _left(self, slot: int, items: Collection[Item]) -> None:
+        """Note that rows of a slot are out of its queue."""
+        self.num_rows -= len(items)
+        self.num_tokens -= sum(item.num_tokens for item in items)
+        if not self._slots[slot]:
+            del self._slots[slot]
 
     def _in_fair_order(self) -> Iterator[tuple[float, Item]]:
         """Rows with their starts; the first takes O(slots), each further one O(log slots)."""

@@ -5,13 +5,14 @@ It owns the queue and all that is known of it. Nothing here locks, since nothing
 
 import asyncio
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import structlog
 
-from adaptermux_server.errors import DeadlineExceededError, QueueFullError, ShuttingDownError
+from adaptermux_server.errors import AdapterMuxError, DeadlineExceededError, ShuttingDownError
+from adaptermux_server.scheduler.admission import Admission, Demand, demands_of
 from adaptermux_server.scheduler.costs import CostModel
 from adaptermux_server.scheduler.ledger import Ledger, Outcome
 from adaptermux_server.scheduler.packing import split
@@ -23,6 +24,7 @@ from adaptermux_server.types import (
     BatchPlan,
     BatchRecord,
     BatchResult,
+    Deadline,
     ExecutorKind,
     QueueDepth,
     Row,
@@ -33,7 +35,6 @@ from adaptermux_server.types import (
 Runner = Callable[[BatchPlan], Awaitable[BatchResult]]
 
 _BASE_LABEL = "base"
-_LEAST_RETRY_SECONDS = 0.1
 
 _log = structlog.get_logger(__name__)
 
@@ -55,6 +56,7 @@ class Scheduler:
         self._clock = clock
         self._costs = CostModel()
         self._policy: Policy[Row] = Policy(settings, self._costs)
+        self._admission = Admission(settings, self._costs, self._policy)
         self._queues = self._policy.queues
         self._ledger = Ledger()
         self.recorder = BatchRecorder()
@@ -66,19 +68,34 @@ class Scheduler:
     def submit(self, rows: Sequence[Row]) -> None:
         """Queue rows, all or none; each row's future is set later. Cancelling a future frees its row's place at once.
 
-        Raises:
-            ShuttingDownError: the scheduler is draining or closed.
-            QueueFullError: the rows don't fit the queue, or their adapter's share of it.
+        Raises as `check` does.
         """
-        if not self._accepting:
-            raise ShuttingDownError
-        self._check_room(rows)
+        deadline = min((row.deadline for row in rows), key=lambda deadline: deadline.at, default=Deadline())
+        self.check(demands_of(rows), deadline)
         now = self._clock()
         for row in rows:
             self._queues.append(row, now)
             self._ledger.joined(row)
             row.future.add_done_callback(partial(self._drop_if_cancelled, row))
         self._work.set()
+
+    def check(self, demands: Mapping[int | None, Demand], deadline: Deadline) -> None:
+        """Refuse rows that are not made yet if `submit` would, so that nobody has to make them.
+
+        `demands`: by slot; None: of slots that adapters have yet to get.
+
+        Raises:
+            ShuttingDownError: the scheduler is draining or closed.
+            QueueFullError: the rows don't fit the queue, or their adapter's share of it.
+            DeadlineExceededError: what must be computed before them takes too long.
+        """
+        if not self._accepting:
+            raise ShuttingDownError
+        try:
+            self._admission.check(demands, deadline, self._labels, self._clock())
+        except AdapterMuxError:
+            self._ledger.rejected(sum(demand.num_rows for demand in demands.values()))
+            raise
 
     def configure_slot(
         self,
@@ -168,13 +185,19 @@ class Scheduler:
         """The next batch, after its lane; None: nothing waits."""
         while True:
             decision = self._policy.next_batch(self._clock())
-            self._refuse(decision.expired, DeadlineExceededError(), "expired")
+            if decision.expired:
+                self._refuse(decision.expired, self._expiry(), "expired")
             if not decision.rows:
                 return None
             rows = tuple(row for row in decision.rows if not self._left_already(row))
             if rows:
                 lengths = [row.num_tokens for row in rows]
                 return decision.lane, BatchPlan(rows, split(lengths, self._settings.batch_limits, self._costs))
+
+    def _expiry(self) -> DeadlineExceededError:
+        """What expired rows are told: to come again only where others are the reason."""
+        num_rows = min(self._queues.num_rows, self._settings.max_batch_rows)
+        return DeadlineExceededError(retry_seconds=self._admission.retry_seconds(num_rows) if num_rows else None)
 
     async def _run(self, lane: int, plan: BatchPlan) -> None:
         """Compute a batch forward by forward, so that rows are answered as soon as theirs is done."""
@@ -264,28 +287,3 @@ class Scheduler:
         now = self._clock()
         depths = (QueueDepth(slot, len(queue), now - queue.head.enqueued_at) for slot, queue in self._queues.slots())
         return tuple(sorted(depths, key=lambda depth: -depth.num_rows))
-
-    def _check_room(self, rows: Sequence[Row]) -> None:
-        limit = self._settings.max_queued_rows
-        self._check_limit("server", limit, self._queues.num_rows + len(rows), len(rows))
-        limit = self._settings.max_queued_rows_per_adapter
-        for slot, num_new in Counter(row.slot for row in rows).items():
-            label = self._labels.get(slot, str(slot))
-            self._check_limit(label, limit, self._queues.depth(slot) + num_new, len(rows))
-
-    def _check_limit(self, scope: str, limit: int, num_wanted: int, num_rows: int) -> None:
-        if num_wanted > limit:
-            self._ledger.rejected(num_rows)
-            raise QueueFullError(scope, limit, self._retry_seconds(num_wanted - limit))
-
-    def _retry_seconds(self, num_excess: int) -> float:
-        """When so many rows will have left, if all that wait are served at the pace that the costs suggest."""
-        num_rows = max(1, self._queues.num_rows)
-        num_batches = max(len(self._queues), num_rows / self._settings.max_batch_rows)
-        costs = self._costs
-        backlog_seconds = (
-            num_batches * costs.batch_seconds
-            + self._queues.num_tokens * costs.token_seconds
-            + len(self._queues) * costs.traversal_seconds
-        )
-        return max(_LEAST_RETRY_SECONDS, backlog_seconds * min(1.0, num_excess / num_rows))

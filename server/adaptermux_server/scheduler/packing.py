@@ -24,7 +24,11 @@ class Packable(Protocol):
 class BatchCosts(Protocol):
     """What packing must know of costs."""
 
-    def batch(self, padded_tokens: int) -> float:
+    @property
+    def pace(self) -> float:
+        """What batches take as a whole, relative to `batch` of their tokens."""
+
+    def batch(self, padded_tokens: float) -> float:
         """Seconds that a forward over so many tokens is expected to take."""
 
 

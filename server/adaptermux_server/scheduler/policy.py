@@ -41,7 +41,7 @@ from dataclasses import dataclass
 from typing import Generic
 
 from adaptermux_server.scheduler.costs import CostModel
-from adaptermux_server.scheduler.packing import pack
+from adaptermux_server.scheduler.packing import is_late_alone, pack
 from adaptermux_server.scheduler.queue import Queues
 from adaptermux_server.scheduler.settings import SchedulerSettings
 from adaptermux_server.scheduler.shares import Shares
@@ -73,7 +73,7 @@ class Decision(Generic[Item]):
     rows: tuple[Item, ...]
     """To compute in one batch, all of the lane; empty where nothing waits."""
     expired: tuple[Item, ...]
-    """To answer without a forward: their deadline has passed or can't be met."""
+    """To answer without a forward: their deadline has passed or can't be met (see `LaneQueue.pop_late`)."""
 
 
 class Policy(Generic[Item]):
@@ -86,6 +86,11 @@ class Policy(Generic[Item]):
         self._costs = costs
         self._shares = Shares(settings.max_wait_seconds)
         self.queues: Queues[Item] = Queues(self._shares)
+        self.busy_until = -math.inf
+        """When the batch that was taken last is expected to end; it may have ended."""
+        self._under_way: tuple[float, float] | None = None
+        """When the last batch began, and what it was expected to take, pace aside; None: it is known what it took."""
+        self._was_computed = False
         self._turns: dict[int, Turn] = {}
         self._served_lane: int | None = None
         """Whose turn it is."""
@@ -105,22 +110,27 @@ class Policy(Generic[Item]):
 
     def next_batch(self, now: float) -> Decision[Item]:
         """Take the next batch out of the queues, and the rows that came too late for any."""
+        self._learn_pace(now)
         expired = self._take_late(now)
-        if any(row.deadline.at > now for row in expired):
-            self._costs.doubt()
         if not self.queues:
+            if any(row.deadline.at > now for row in expired):
+                self._costs.doubt()
+            self.busy_until = now
             return Decision(BASE_SLOT, (), expired)
         lane = self._choose(now)
-        start = now + self._traversal_seconds(lane)
+        start = now + self.traversal_seconds(lane)
         num_rows = pack(self.queues[lane], self._settings.batch_limits, self._costs, start)
-        return Decision(lane, self.queues.take(lane, num_rows), expired)
+        rows = self.queues.take(lane, num_rows)
+        seconds = start - now + self._costs.batch(sum(row.num_tokens for row in rows))
+        self.busy_until, self._under_way = now + self._costs.pace * seconds, (now, seconds)
+        return Decision(lane, rows, expired)
 
     def batch_done(self, lane: int, compute_seconds: float, resident_slots: frozenset[int]) -> None:
         """Charge a batch to its lane, and learn which slots need no traversal now.
 
         Nothing is charged while no other lane waits: what nobody else wanted is free.
         """
-        self.resident_slots = resident_slots
+        self.resident_slots, self._was_computed = resident_slots, True
         turn = self._turn(lane)
         if lane not in self.queues:
             turn.credit_seconds, self._served_lane = math.inf, None
@@ -128,11 +138,26 @@ class Policy(Generic[Item]):
             debt_limit = -_MOST_TURNS_OWED * self._longest_turn_seconds
             turn.credit_seconds = max(turn.credit_seconds - compute_seconds, debt_limit)
 
+    def traversal_seconds(self, lane: int) -> float:
+        """What has to be spent before a batch of a lane."""
+        return 0.0 if lane in self.resident_slots else self._costs.traversal_seconds
+
+    def _learn_pace(self, now: float) -> None:
+        """Take in what the last batch took as a whole, unless all its rows were cancelled before."""
+        if self._under_way is not None and self._was_computed:
+            began_at, expected_seconds = self._under_way
+            self._costs.learn_pace(expected_seconds, now - began_at)
+        self._under_way, self._was_computed = None, False
+
     def _take_late(self, now: float) -> tuple[Item, ...]:
         """Take out the rows that are too late even for a batch that would begin now."""
         late: list[Item] = []
         for lane in tuple(self.queues):
-            late += self.queues.pop_late(lane, now + self._traversal_seconds(lane), self._costs)
+            start = now + self.traversal_seconds(lane)
+            popped = self.queues.pop_late(lane, start, self._costs, self._settings.batch_limits)
+            if start > now and any(row.deadline.at > now and is_late_alone(row, self._costs, start) for row in popped):
+                self._costs.doubt_traversal()
+            late += popped
         return tuple(late)
 
     def _choose(self, now: float) -> int:
@@ -158,7 +183,7 @@ class Policy(Generic[Item]):
 
     def _due(self, lane: int, another_seconds: float) -> float:
         """When a lane becomes overdue; `another_seconds`: what a batch of another may take before its own."""
-        own_seconds = self._traversal_seconds(lane) + self._batch_seconds(lane)
+        own_seconds = self.traversal_seconds(lane) + self._batch_seconds(lane)
         slots = self.queues[lane].slots
         return min(self._slot_due(lane, slot, own_seconds + another_seconds) for slot in slots)
 
@@ -202,9 +227,6 @@ class Policy(Generic[Item]):
     @property
     def _longest_turn_seconds(self) -> float:
         return max(self._settings.max_turn_seconds, _TRAVERSALS_PER_TURN * self._costs.traversal_seconds)
-
-    def _traversal_seconds(self, lane: int) -> float:
-        return 0.0 if lane in self.resident_slots else self._costs.traversal_seconds
 
     def _turn(self, lane: int) -> Turn:
         return self._turns.setdefault(lane, Turn())

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Generic
 
 from adaptermux_server.scheduler.lane_queue import LaneQueue
-from adaptermux_server.scheduler.packing import BatchCosts
+from adaptermux_server.scheduler.packing import BatchCosts, BatchLimits
 from adaptermux_server.scheduler.shares import Shares
 from adaptermux_server.scheduler.slot_queue import Item, SlotQueue
 
@@ -48,10 +48,14 @@ class Queues(Generic[Item]):
         """How many rows of a slot wait."""
         return len(self._lanes[self._lane_of[slot]].slots[slot]) if slot in self._lane_of else 0
 
+    def lane_of(self, slot: int) -> int:
+        """The lane that a row of a slot would join."""
+        return self._lane_of.get(slot, self._shares[slot].lane)
+
     def append(self, item: Item, now: float) -> None:
         """Put a row at the end of its slot's queue."""
         item.enqueued_at = now
-        lane = self._lane_of.setdefault(item.slot, self._shares[item.slot].lane)
+        lane = self._lane_of[item.slot] = self.lane_of(item.slot)
         if lane not in self._lanes:
             self._lanes[lane] = LaneQueue(self._shares)
         self._lanes[lane].append(item, self._next_place)
@@ -81,9 +85,9 @@ class Queues(Generic[Item]):
             self.discard(item)
         return items
 
-    def pop_late(self, lane: int, start: float, costs: BatchCosts) -> list[Item]:
+    def pop_late(self, lane: int, start: float, costs: BatchCosts, limits: BatchLimits) -> list[Item]:
         """Take out the rows of a lane that are too late for a batch which begins at `start` (see `LaneQueue`)."""
-        items = self._lanes[lane].pop_late(start, costs)
+        items = self._lanes[lane].pop_late(start, costs, limits)
         self._removed(lane, items)
         return items
 

@@ -78,7 +78,8 @@ def record_of(plan: BatchPlan, result: BatchResult, started_at: float) -> BatchR
     return BatchRecord(
         rows=_row_records(plan, started_at),
         started_at=started_at,
-        traversal_seconds=result.traversal_seconds,
+        # To find that none is needed takes a moment too.
+        traversal_seconds=result.traversal_seconds if result.num_traversals else 0.0,
         compute_seconds=result.compute_seconds,
         kernel=result.kernels[0] if result.kernels else None,
         num_padded_tokens=plan.num_padded_tokens,

@@ -90,12 +90,24 @@ class SlotQueue(Generic[Item]):
         """
         late = []
         while self.earliest_deadline < start + costs.batch(0):
-            late.append(self._items[self._deadlines[0][1]])
-            self.discard(late[-1])
+            late.append(self._pop_nearest())
         first = tuple(takewhile(lambda row: is_late_alone(row, costs, start), self))
         for row in first:
             self.discard(row)
         return [*late, *first]
+
+    def pop_before(self, time: float, num_kept: float) -> list[Item]:
+        """Take out rows with deadlines before `time`, nearest first, as long as more than `num_kept` rows wait."""
+        popped = []
+        while len(self) > num_kept and self.earliest_deadline < time:
+            popped.append(self._pop_nearest())
+        return popped
+
+    def _pop_nearest(self) -> Item:
+        """Take out the row of `earliest_deadline`; one must have a deadline."""
+        item = self._items[self._deadlines[0][1]]
+        self.discard(item)
+        return item
 
     def _compact_deadlines(self) -> None:
         # Without this, rows cancelled long before their deadline would pile up in the heap.

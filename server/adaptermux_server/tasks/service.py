@@ -4,7 +4,8 @@ Every RPC of inference is a case of `analyze`: some tasks (adapter and options) 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from adaptermux_server.adapters.registry import AdapterRegistry
 from adaptermux_server.adapters.served import ServedAdapter
 from adaptermux_server.adapters.tiers import Tiers
 from adaptermux_server.errors import AdapterRequiredError, InvalidRequestError, TaskMismatchError
+from adaptermux_server.scheduler.admission import Demand
 from adaptermux_server.tasks.answer import answer_result
 from adaptermux_server.tasks.classify import classification
 from adaptermux_server.tasks.embed import embedding
@@ -30,7 +32,9 @@ from adaptermux_server.tasks.options import (
 )
 from adaptermux_server.tasks.results import Result
 from adaptermux_server.tasks.tag import tagged_sequence
+from adaptermux_server.tasks.text_room import TextRoom
 from adaptermux_server.tasks.tokenizing import Encoded, Tokenizing
+from adaptermux_server.tracing.calls import current_call, phase
 from adaptermux_server.types import BASE_SLOT, Deadline, Row, RowAnswer, Values
 
 _T = TypeVar("_T")
@@ -90,6 +94,11 @@ class _Target:
     options: Options
 
     @property
+    def slot(self) -> int | None:
+        """None: its adapter isn't in the engine now."""
+        return BASE_SLOT if self.served is None else self.served.slot
+
+    @property
     def takes_context(self) -> bool:
         return isinstance(self.options, AnswerOptions)
 
@@ -97,15 +106,18 @@ class _Target:
 class RowQueue(Protocol):
     """Whoever has the rows computed."""
 
+    def check(self, demands: Mapping[int | None, Demand], deadline: Deadline) -> None:
+        """Raise what `submit` would for such rows."""
+
     def submit(self, rows: Sequence[Row]) -> None:
-        """Take all rows or none. Raises QueueFullError or ShuttingDownError."""
+        """Take all rows or none. Raises QueueFullError, DeadlineExceededError or ShuttingDownError."""
 
 
 class InferenceService:
     """Answers calls. Owned by the event loop; tokenising and post-processing run beside it in a pool of threads.
 
     A small call is not worth two changes of the thread, each of which may wait for the engine thread to let go of the
-    interpreter: it is tokenised and post-processed at once.
+    interpreter: it is tokenised and post-processed at once. What the queue would refuse isn't tokenised at all.
     """
 
     def __init__(
@@ -116,9 +128,12 @@ class InferenceService:
         queue: RowQueue,
         tokenizing: Tokenizing,
         pool: ThreadPoolExecutor,
+        text_room: TextRoom | None = None,
     ) -> None:
+        """`text_room`: bounds the texts that wait for the pool; None: by the default."""
         self._registry, self._tiers = registry, tiers
         self._queue, self._tokenizing, self._pool = queue, tokenizing, pool
+        self._text_room = text_room or TextRoom()
 
     async def analyze(self, call: AnalyzeCall, deadline: Deadline, finish: Callable[[Analyzed], _T]) -> _T:
         """Ask every task about every input; the answer is whole, or there is none.
@@ -129,24 +144,33 @@ class InferenceService:
             InvalidRequestError, InputTooLongError: an input doesn't fit.
             AdapterNotFoundError, AdapterNotReadyError, AdapterRequiredError, TaskMismatchError: a task can't be served.
             MemoryFullError: an adapter can't be brought into the engine beside those that are pinned.
-            QueueFullError, DeadlineExceededError, AdapterUnloadedError, ShuttingDownError: the rows weren't computed.
+            QueueFullError, DeadlineExceededError, AdapterUnloadedError, ShuttingDownError: the rows weren't computed;
+                mostly they weren't even tokenised.
         """
         with ExitStack() as leases:
             targets = [self._target(task, call, leases) for task in call.tasks]
-            small = len(call.tasks) * _work_of(call.inputs) <= _SMALL_CALL_WORK
-            encoded = await self._beside(lambda: self._encode(call, targets), small)
+            self._queue.check(_demands(targets, len(call.inputs)), deadline)
+            num_characters = _work_of(call.inputs)
+            small = len(call.tasks) * num_characters <= _SMALL_CALL_WORK
+            with phase("tokenise"):
+                encoded = await self._tokenised(lambda: self._encode(call, targets), num_characters, small)
             async with self._tiers.holding([target.served for target in targets if target.served is not None]):
                 rows = [[_row(item, target, deadline) for item in encoded[target.takes_context]] for target in targets]
                 answers = await self._compute(rows)
             for target, answered in zip(targets, answers, strict=True):
                 if target.served is not None:
                     target.served.num_rows_answered += len(answered)
-            return await self._beside(lambda: finish(_analyzed(targets, encoded, answers)), small)
+            with phase("post-process"):
+                return await self._beside(lambda: finish(_analyzed(targets, encoded, answers)), small)
 
     async def tokenize(self, inputs: Sequence[Input], finish: Callable[[list[Encoded]], _T]) -> _T:
-        """Encode inputs whole; `finish` as for `analyze`."""
-        small = _work_of(inputs) <= _SMALL_CALL_WORK
-        return await self._beside(lambda: finish([self._tokenizing.encode_whole(item) for item in inputs]), small)
+        """Encode inputs whole; `finish` as for `analyze`. Raises QueueFullError where too many texts wait."""
+        num_characters = _work_of(inputs)
+        return await self._tokenised(
+            lambda: finish([self._tokenizing.encode_whole(item) for item in inputs]),
+            num_characters,
+            num_characters <= _SMALL_CALL_WORK,
+        )
 
     def _target(self, task: TaskRequest, call: AnalyzeCall, leases: ExitStack) -> _Target:
         if not task.adapter:
@@ -178,8 +202,22 @@ class InferenceService:
                 future.cancel()
         return [[row.future.result() for row in group] for group in rows]
 
+    async def _tokenised(self, work: Callable[[], _T], num_characters: int, small: bool) -> _T:
+        if small:
+            return work()
+        with self._text_room.holding(num_characters):
+            result, character_seconds = await self._beside(self._text_room.timed(work, num_characters), small)
+        self._text_room.learn(character_seconds)
+        return result
+
     async def _beside(self, work: Callable[[], _T], small: bool) -> _T:
         return work() if small else await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+
+def _demands(targets: Sequence[_Target], num_inputs: int) -> dict[int | None, Demand]:
+    """By slot; the tokens are not known yet."""
+    counts = Counter(target.slot for target in targets)
+    return {slot: Demand.at_least(num_targets * num_inputs) for slot, num_targets in counts.items()}
 
 
 def _work_of(inputs: Sequence[Input]) -> int:
@@ -202,6 +240,7 @@ def _check_pairs(options: Options, inputs: Sequence[Input]) -> None:
 
 
 def _row(encoded: Encoded, target: _Target, deadline: Deadline) -> Row:
+    call = current_call.get()
     return Row(
         slot=BASE_SLOT if target.served is None else target.served.held_slot,
         columns=encoded.columns,
@@ -209,6 +248,8 @@ def _row(encoded: Encoded, target: _Target, deadline: Deadline) -> Row:
         future=asyncio.get_running_loop().create_future(),
         deadline=deadline,
         adapter="" if target.served is None else target.served.id,
+        request_id=call.request_id,
+        span=call.span,
     )
 
 

@@ -95,9 +95,11 @@ def deadline_of(context: Context) -> Deadline:
 
 
 async def abort(context: Context, status: status_pb2.Status) -> NoReturn:
-    """End the call with a status and its details."""
-    await context.abort_with_status(rpc_status.to_status(status))
-    raise AssertionError("this is a bug: abort_with_status returned")
+    """End the call with a status and its details, beside the metadata that it was to end with anyway."""
+    ending = rpc_status.to_status(status)
+    trailers = (*(context.trailing_metadata() or ()), *ending.trailing_metadata)
+    await context.abort(ending.code, ending.details, trailers)
+    raise AssertionError("this is a bug: abort returned")
 
 
 def observe(metrics: RpcMetrics, rpc: str, code: grpc.StatusCode, started: float) -> None:

@@ -7,10 +7,12 @@ import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+from opentelemetry.trace import Tracer
 
 from adaptermux.v1 import adapter_admin_pb2_grpc, infer_pb2_grpc
 from adaptermux_server.metrics import RpcMetrics
 from adaptermux_server.transport import admin, infer, unix
+from adaptermux_server.transport.calls import Calls
 from adaptermux_server.transport.connections import ConnectionLimits
 from adaptermux_server.transport.decoding import Decoding
 from adaptermux_server.transport.security.audit import Audit
@@ -54,12 +56,14 @@ class Listener:
         service_name: str,
         security: Security,
         *,
+        tracer: Tracer | None,
         interceptors: Sequence[grpc.aio.ServerInterceptor],
         options: Sequence[tuple[str, int]],
     ) -> None:
         self.name = name
         self.server = grpc.aio.server(
-            interceptors=[*interceptors, Decoding(service_name)], options=[*options, ("grpc.so_reuseport", 0)]
+            interceptors=[Calls(service_name, tracer), *interceptors, Decoding(service_name)],
+            options=[*options, ("grpc.so_reuseport", 0)],
         )
         self._address = address
         self._service_name = service_name
@@ -115,13 +119,15 @@ def data_listener(
     max_pending_rpcs: int,
     connections: ConnectionLimits = _USUAL_LIMITS,
     security: Security = OPEN,
+    tracer: Tracer | None = None,
 ) -> Listener:
-    """The listener of `Infer`."""
+    """The listener of `Infer`. `tracer`: None: no call is traced."""
     listener = Listener(
         "data",
         address,
         infer.SERVICE_NAME,
         security,
+        tracer=tracer,
         interceptors=_authentication(security, infer.SERVICE_NAME, Role.INFER, servicer.rpc_metrics),
         options=_options(max_message_bytes, max_pending_rpcs, connections),
     )
@@ -137,8 +143,9 @@ def admin_listener(
     max_pending_rpcs: int,
     connections: ConnectionLimits = _USUAL_LIMITS,
     security: Security = OPEN,
+    tracer: Tracer | None = None,
 ) -> Listener:
-    """The listener of `AdapterAdmin`."""
+    """The listener of `AdapterAdmin`. `tracer`: None: no call is traced."""
     authentication = _authentication(security, admin.SERVICE_NAME, Role.ADMIN, servicer.rpc_metrics)
     # Chunks of an upload must pass, however small messages are to be.
     largest_bytes = max(max_message_bytes, MAX_CHUNK_BYTES + _ENVELOPE_BYTES)
@@ -147,6 +154,7 @@ def admin_listener(
         address,
         admin.SERVICE_NAME,
         security,
+        tracer=tracer,
         interceptors=[Audit(admin.SERVICE_NAME), *authentication],
         options=_options(largest_bytes, max_pending_rpcs, connections),
     )

@@ -5,12 +5,15 @@ from collections.abc import AsyncGenerator, AsyncIterable
 
 from adaptermux.v1 import infer_pb2
 from adaptermux_server.tasks.service import AnalyzeCall, InferenceService
+from adaptermux_server.tracing.calls import streamed_request
 from adaptermux_server.transport import checks, convert
 from adaptermux_server.transport.border import Context, deadline_of
+from adaptermux_server.transport.calls import note_failure
 from adaptermux_server.transport.decoding import checked
 from adaptermux_server.transport.security.access import AdapterAccess
 from adaptermux_server.transport.status import status_of
 
+_SPAN = "StreamAnalyze request"
 _Response = infer_pb2.StreamAnalyzeResponse
 
 
@@ -64,16 +67,20 @@ class RequestStream:
             self._ready.put_nowait(_Response(request_id=request.request_id, error=status_of(error)))
             return
         self._unanswered.add(request_id)
-        try:
-            call = self._checked_call(request.request)
-            with self._access.checked([task.adapter for task in call.tasks]):
-                answer = await self._service.analyze(call, self._deadline, convert.analyze_response)
-            response = _Response(request_id=request_id, response=answer)
-        except Exception as error:
-            response = _Response(request_id=request_id, error=status_of(error))
-        finally:
-            self._unanswered.discard(request_id)
+        with streamed_request(_SPAN, request_id) as part:
+            try:
+                response = _Response(request_id=request_id, response=await self._analyzed(request.request))
+            except Exception as error:
+                response = _Response(request_id=request_id, error=status_of(error))
+                note_failure(part.span, response.error)
+            finally:
+                self._unanswered.discard(request_id)
         self._ready.put_nowait(response)
+
+    async def _analyzed(self, request: infer_pb2.AnalyzeRequest) -> infer_pb2.AnalyzeResponse:
+        call = self._checked_call(request)
+        with self._access.checked([task.adapter for task in call.tasks]):
+            return await self._service.analyze(call, self._deadline, convert.analyze_response)
 
     def _checked_call(self, request: infer_pb2.AnalyzeRequest) -> AnalyzeCall:
         call = checks.check_analyze(request)
