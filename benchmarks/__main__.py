@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME|all [--quick] [--json FILE] [--check]`: measure, and compare with the targets."""
+"""`python -m benchmarks NAME|all [--quick] [--minutes N] [--json FILE] [--check]`: measure, compare with targets."""
 
 import argparse
 import json
@@ -23,6 +23,8 @@ BENCHMARKS: Mapping[str, str] = {
     "scale": "benchmarks.scale",
     "tiers": "benchmarks.tiers",
     "churn": "benchmarks.churn",
+    "overload": "benchmarks.overload",
+    "soak": "benchmarks.soak",
 }
 """Name → module; each is a `Benchmark`, imported only when it runs since most of them load torch."""
 
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None, modules: Mapping[str, str] = BE
     warnings.filterwarnings("ignore", category=FutureWarning)
     console = Console()
     names = list(modules) if options.name == "all" else [options.name]
-    reports = [_run(name, modules[name], options.quick, console) for name in names]
+    reports = [_run(name, modules[name], options, console) for name in names]
     if options.json:
         _write(options.json, reports, as_list=options.name == "all")
     return int(options.check and any(report.missed for report in reports))
@@ -52,15 +54,18 @@ def _parser(modules: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Run benchmarks against their targets.")
     parser.add_argument("name", choices=[*modules, "all"], help="which benchmark to run")
     parser.add_argument("--quick", action="store_true", help="fewer requests, rounds and adapters: less exact")
+    parser.add_argument("--minutes", type=float, metavar="N", help="how long soak goes on, rather than five")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write metrics and environment to FILE")
     parser.add_argument("--check", action="store_true", help="exit with 1 where a target is missed")
     return parser
 
 
-def _run(name: str, module: str, quick: bool, console: Console) -> Report:
+def _run(name: str, module: str, options: argparse.Namespace, console: Console) -> Report:
     with console.status(f"{name}: running"):
         benchmark: Benchmark = import_module(module)
-        report = Report(name, benchmark.run(quick), benchmark.TARGETS)
+        run_for = getattr(benchmark, "run_for", None)
+        timed = run_for is not None and options.minutes is not None
+        report = Report(name, run_for(options.minutes) if timed else benchmark.run(options.quick), benchmark.TARGETS)
     console.print(table(report))
     return report
 

@@ -1,6 +1,6 @@
 """A server of few parts, so that what is left behind shows."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from adaptermux_server.types import Task
 from tests.contract.world import World
 from tests.e2e.expected import Expected
 from tests.e2e.harness import served
+from tests.faults.server_forks import Forks
 from tests.support.models import make_adapter, make_base
 
 _ADAPTERS = {
@@ -41,3 +42,10 @@ async def the_world(folders: tuple[Path, Path]) -> AsyncIterator[World]:
         model=str(base), adapters=adapters, adapter_roots=(str(root),), adapters_per_tree=2, num_threads=1
     ) as harness:
         yield World(harness, root, base, expected)
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Where a test gets a server's process from, one at a time."""
+    with Forks() as forks:
+        yield forks

@@ -8,12 +8,14 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +26,7 @@ _LIBRARIES = (
     *("peft.tuners.lora", "transformers.models.bert.modeling_bert"),
 )
 _START_SECONDS = 60.0
+_END_SECONDS = 45.0
 _POLL_SECONDS = 0.01
 
 
@@ -43,14 +46,30 @@ class Forks:
     @contextmanager
     def server(self, log: Path, arguments: Sequence[str], **environment: str) -> Iterator["ForkedServer"]:
         """A server that serves within the context, unless it dies; at its end it is stopped by SIGTERM."""
-        assert self._program.stdin
-        print(json.dumps([arguments, environment, str(log)]), file=self._program.stdin, flush=True)
-        server = ForkedServer(int(self._line()), log, lambda: int(self._line()))
+        server = self._fork(log, arguments, environment)
         try:
             server.wait_ready()
             yield server
         finally:
             server.stop()
+
+    def ended(self, log: Path, arguments: Sequence[str]) -> int:
+        """How a server ends that is expected to end by itself."""
+        return self._fork(log, arguments, {}).wait()
+
+    def _fork(self, log: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> "ForkedServer":
+        assert self._program.stdin
+        print(json.dumps([arguments, environment, str(log)]), file=self._program.stdin, flush=True)
+        pid = int(self._line())
+        return ForkedServer(pid, log, partial(self._status, pid))
+
+    def _status(self, pid: int) -> int:
+        """Wait for a server's end, and bring it about if it doesn't come."""
+        assert self._program.stdout
+        if not select.select([self._program.stdout], [], [], _END_SECONDS)[0]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return int(self._line())
 
     def _line(self) -> str:
         assert self._program.stdout
@@ -75,10 +94,15 @@ class ForkedServer:
     def stop(self) -> int:
         """End it, if it hasn't died; returns how it ended."""
         if self._status is None:
-            os.kill(self._pid, signal.SIGTERM)
+            self.terminate()
             self.wait()
         assert self._status is not None
         return self._status
+
+    def terminate(self) -> None:
+        """Send SIGTERM, unless it has ended, and wait for nothing."""
+        with suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGTERM)
 
     def wait(self) -> int:
         """Wait for its end; returns how it ended."""
@@ -108,11 +132,13 @@ def _lives(pid: int) -> bool:
 def _serve(arguments: list[str], environment: dict[str, str], log: str) -> int:
     from adaptermux_client.cli import main as command_line
     from adaptermux_server import failpoints
+    from tests.faults.tampering import tamper
 
     with open(log, "w") as file:
         os.dup2(file.fileno(), sys.stderr.fileno())
     os.environ.update(environment)
     importlib.reload(failpoints)
+    tamper()
     addresses = ["--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"]
     sys.argv = ["adaptermux", "serve", "--log-format", "json", *addresses, *arguments]
     try:
