@@ -114,13 +114,13 @@ def _state(world: World) -> str:
 
 
 CASES = [
-    Case(2, "asked-while-loading", _asked_while_loading),
+    Case(2, "asked-while-loading", _asked_while_loading, inside=True),
     Case(2, "asked-when-failed", _asked_when_failed),
-    Case(2, "asked-while-draining", _asked_while_draining),
+    Case(2, "asked-while-draining", _asked_while_draining, inside=True),
     Case(21, "loaded-twice-at-once", _loaded_twice_at_once),
-    Case(21, "loaded-while-unloading", _loaded_while_unloading),
-    Case(21, "unloaded-while-loading", _unloaded_while_loading),
+    Case(21, "loaded-while-unloading", _loaded_while_unloading, inside=True),
+    Case(21, "unloaded-while-loading", _unloaded_while_loading, inside=True),
     Case(21, "unknown-unloaded", _unknown_unloaded),
-    Case(21, "drain-takes-too-long", _drain_that_takes_too_long),
-    Case(21, "forced-while-others-wait", _forced_while_others_wait),
+    Case(21, "drain-takes-too-long", _drain_that_takes_too_long, inside=True),
+    Case(21, "forced-while-others-wait", _forced_while_others_wait, inside=True),
 ]

@@ -1,8 +1,12 @@
 """Rows 21 and 22: aliases that stand in the way, contents that aren't what they should be, and a store that fails."""
 
+import contextlib
 import errno
 import os
+import shutil
 import sqlite3
+import subprocess
+import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +19,7 @@ from adaptermux.v1 import adapter_admin_pb2
 from adaptermux_server.adapters.canonical import CONTENT_FILES
 from adaptermux_server.adapters.store import files
 from tests.contract.changes import PRECONDITION
-from tests.contract.world import Case, World, assert_refused, refusal
+from tests.contract.world import Case, World, assert_refused, refusal, world_inside
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 _ID, _ALIAS = "candidate", "prod"
@@ -127,7 +131,7 @@ def _failing_disk(number: int) -> Iterator[None]:
         raise OSError(number, os.strerror(number))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files.os, "fsync", refuse)
+        patch.setattr(files.os, "fsync", refuse)  # type: ignore[attr-defined]
         yield
 
 
@@ -141,6 +145,43 @@ def _read_only_database(world: World) -> Iterator[None]:
         connection.execute("PRAGMA query_only = OFF")
 
 
+async def _source_changed_after_the_load(world: World) -> None:
+    """What was loaded is what was read; the next load reads anew."""
+    folder = world.copy_of("spare", "22-changing")
+    first = (await world.load(_ID, folder)).adapter.revision
+    for name in CONTENT_FILES:
+        if (folder / name).exists():
+            (folder / name).write_bytes((world.root / "sentiment" / name).read_bytes())
+    world.expected["spare"].assert_answered(0, (await world.classify(_ID)).results[0])
+    second = (await world.load(_ID, folder)).adapter.revision
+    world.expected["sentiment"].assert_answered(0, (await world.classify(_ID)).results[0])
+    assert first != second
+    await world.unload(_ID)
+
+
+async def _disk_full(world: World) -> None:
+    """A store on a disk of its own, of which no byte is left: what is there serves, and more is refused."""
+    with tempfile.TemporaryDirectory() as scratch, _small_disk(Path(scratch)):
+        async with world_inside(world.ground, store=scratch) as small:
+            with contextlib.suppress(OSError), (Path(scratch) / "filler").open("wb", buffering=0) as filler:
+                while True:
+                    filler.write(bytes(1 << 12))
+            for call in (small.load(_ID, world.root / "spare"), _upload(small, world.root / "spare")):
+                assert_refused(await refusal(call), grpc.StatusCode.RESOURCE_EXHAUSTED, "STORE_FULL")
+            await small.assert_answers()
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[None]:
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a disk isn't allowed here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 _SCENARIOS: dict[int, dict[str, Callable[[World], Awaitable[None]]]] = {
     21: {
         "aliased-one-deleted": _aliased_one_deleted,
@@ -150,7 +191,13 @@ _SCENARIOS: dict[int, dict[str, Callable[[World], Awaitable[None]]]] = {
     22: {
         "upload-of-another-content": _upload_of_another_content,
         "revision-that-is-not-there": _loaded_by_a_revision_that_is_not_there,
+        "source-changed-after-the-load": _source_changed_after_the_load,
+        "disk-full": _disk_full,
         "store-that-fails": _store_that_fails,
     },
 }
-CASES = [Case(row, name, scenario) for row, found in _SCENARIOS.items() for name, scenario in found.items()]
+CASES = [
+    Case(row, name, scenario, inside=scenario is _store_that_fails)
+    for row, found in _SCENARIOS.items()
+    for name, scenario in found.items()
+]

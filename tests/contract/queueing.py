@@ -65,10 +65,10 @@ async def _server_full(world: World) -> None:
 
 
 async def _never_fits(world: World) -> None:
-    rejected = world.harness.scheduler.status().rows.rejected
+    rejected = (await world.status()).rows.rejected
     error = await refusal(world.classify(num_rows=MAX_QUEUED_ROWS_PER_ADAPTER + 1))
     assert_refused(error, EXHAUSTED, "QUEUE_FULL")
-    assert rejected + MAX_QUEUED_ROWS_PER_ADAPTER + 1 == world.harness.scheduler.status().rows.rejected
+    assert rejected + MAX_QUEUED_ROWS_PER_ADAPTER + 1 == (await world.status()).rows.rejected
 
 
 async def _deadline_of_a_millisecond(world: World) -> None:
@@ -193,14 +193,14 @@ def _assert_right(world: World, adapter: str, response: object) -> None:
 
 
 CASES = [
-    Case(8, "share-of-an-adapter-full", _share_full),
-    Case(8, "queue-full", _server_full),
+    Case(8, "share-of-an-adapter-full", _share_full, inside=True),
+    Case(8, "queue-full", _server_full, inside=True),
     Case(8, "more-rows-than-any-queue-takes", _never_fits),
-    Case(9, "deadline-of-a-millisecond", _deadline_of_a_millisecond),
-    Case(9, "deadline-passes-in-the-queue", _deadline_in_the_queue),
-    Case(10, "cancelled-in-the-queue", _cancelled_in_the_queue),
-    Case(10, "cancelled-while-computing", _cancelled_while_computing),
-    Case(10, "cancelled-stream", _cancelled_stream),
-    Case(25, "forward-that-raises", _forward_that_raises),
-    Case(25, "forward-that-breaks-midway", _forward_that_breaks_midway),
+    Case(9, "deadline-of-a-millisecond", _deadline_of_a_millisecond, inside=True),
+    Case(9, "deadline-passes-in-the-queue", _deadline_in_the_queue, inside=True),
+    Case(10, "cancelled-in-the-queue", _cancelled_in_the_queue, inside=True),
+    Case(10, "cancelled-while-computing", _cancelled_while_computing, inside=True),
+    Case(10, "cancelled-stream", _cancelled_stream, inside=True),
+    Case(25, "forward-that-raises", _forward_that_raises, inside=True),
+    Case(25, "forward-that-breaks-midway", _forward_that_breaks_midway, inside=True),
 ]

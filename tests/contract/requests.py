@@ -1,9 +1,10 @@
 """Rows 1 to 7 and 24: requests that are wrong by themselves."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from adaptermux.v1 import adapter_admin_pb2, infer_pb2
 from adaptermux.v1.adapter_admin_pb2_grpc import AdapterAdminStub
@@ -73,8 +74,19 @@ async def _over_the_size_limit(world: World) -> None:
     assert str(4 << 20) in error.message
 
 
+async def _over_the_size_limit_elsewhere(world: World) -> None:
+    """A message of a stream, and one to the admin listener; each connection goes on."""
+    large = infer_pb2.AnalyzeRequest(tasks=[infer_pb2.AnalyzeTask(adapter="pos")], inputs=[_text("a" * 900_000)] * 5)
+    stream = world.infer.StreamAnalyze(iter([infer_pb2.StreamAnalyzeRequest(request_id="1", request=large)]))
+    chunk = adapter_admin_pb2.UploadAdapterRequest(chunk=bytes(8 << 20))
+    for call in (stream.read(), world.admin.UploadAdapter(iter([chunk]))):
+        error = await refusal(call)
+        assert grpc.StatusCode.RESOURCE_EXHAUSTED == error.code
+        assert "max" in error.message.lower()
+
+
 async def _services_on_the_other_listener(world: World) -> None:
-    admin, infer = AdapterAdminStub(world.harness.data), InferStub(world.harness.control)
+    admin, infer = AdapterAdminStub(world.data), InferStub(world.control)
     calls: list[Any] = [
         admin.ListAdapters(adapter_admin_pb2.ListAdaptersRequest()),
         admin.LoadAdapter(adapter_admin_pb2.LoadAdapterRequest(adapter_id="a", uri=str(world.root / "spare"))),
@@ -93,10 +105,37 @@ def _bad_id(name: str, bad: str) -> list[Case]:
     ]  # fmt: skip
 
 
+def _bad_id_elsewhere(bad: str) -> list[Case]:
+    """Refused by every RPC that takes an id."""
+    alias = adapter_admin_pb2.Alias(name="prod", targets=[adapter_admin_pb2.AliasTarget(adapter=bad)])
+    task = infer_pb2.AnalyzeTask(adapter=bad)
+    question = infer_pb2.QuestionInput(question="a", context="b")
+    calls: dict[str, tuple[str, Callable[[World], Awaitable[object]]]] = {
+        "get": ("adapter_id", lambda w: w.admin.GetAdapter(adapter_admin_pb2.GetAdapterRequest(adapter_id=bad))),
+        "unload": ("adapter_id", lambda w: w.unload(bad)),
+        "delete": ("adapter_id", lambda w: w.admin.DeleteAdapter(
+            adapter_admin_pb2.DeleteAdapterRequest(adapter_id=bad))),
+        "update": ("adapter.id", lambda w: w.admin.UpdateAdapter(
+            adapter_admin_pb2.UpdateAdapterRequest(
+                adapter=adapter_admin_pb2.Adapter(id=bad), update_mask=FieldMask(paths=["pinned"])))),
+        "alias-target": ("alias.targets[0].adapter", lambda w: w.admin.SetAlias(
+            adapter_admin_pb2.SetAliasRequest(alias=alias))),
+        "analyze": ("tasks[0].adapter", lambda w: w.infer.Analyze(
+            infer_pb2.AnalyzeRequest(tasks=[task], inputs=[_text()]))),
+        "tag": ("adapter", lambda w: w.infer.TagTokens(infer_pb2.TagTokensRequest(adapter=bad, inputs=[_text()]))),
+        "answer": ("adapter", lambda w: w.infer.Answer(infer_pb2.AnswerRequest(adapter=bad, inputs=[question]))),
+        "embed": ("adapter", lambda w: w.infer.Embed(infer_pb2.EmbedRequest(adapter=bad, inputs=[_text()]))),
+    }  # fmt: skip
+    return [
+        refuses(3, f"{name}-parent", call, INVALID, "INVALID_REQUEST", [field]) for name, (field, call) in calls.items()
+    ]
+
+
 def _bad_ids() -> list[Case]:
     get, unload = adapter_admin_pb2.GetAdapterRequest(), adapter_admin_pb2.UnloadAdapterRequest()
     return [
         *(case for name, bad in _BAD_IDS.items() for case in _bad_id(name, bad)),
+        *_bad_id_elsewhere("../x"),
         refuses(3, "get-empty", lambda w: w.admin.GetAdapter(get), INVALID, "INVALID_REQUEST", ["adapter_id"]),
         refuses(3, "unload-empty", lambda w: w.admin.UnloadAdapter(unload), INVALID, "INVALID_REQUEST", ["adapter_id"]),
         refuses(3, "load-empty", lambda w: w.load("", w.root / "spare"), INVALID, "INVALID_REQUEST", ["adapter_id"]),
@@ -107,6 +146,12 @@ def _bad_ids() -> list[Case]:
             INVALID, "INVALID_REQUEST", ["x-adapter-id"],
         ),
     ]  # fmt: skip
+
+
+def _empty_part(field: str, **other: str) -> Case:
+    request = infer_pb2.AnswerRequest(adapter="qa", inputs=[infer_pb2.QuestionInput(**other)])
+    fields = [f"inputs[0].{field}"]
+    return refuses(4, f"empty-{field}", lambda w: w.infer.Answer(request), INVALID, "INVALID_REQUEST", fields)
 
 
 def _bad_inputs() -> list[Case]:
@@ -129,6 +174,8 @@ def _bad_inputs() -> list[Case]:
             lambda w: w.infer.TagTokens(infer_pb2.TagTokensRequest(adapter="pos", inputs=[_text(text_pair="b")])),
             INVALID, "INVALID_REQUEST", ["inputs[0].text_pair"],
         ),
+        _empty_part("question", context="b"),
+        _empty_part("context", question="a"),
         refuses(
             4, "wrong-rpc", lambda w: _classify(w, _text(), adapter="pos"), PRECONDITION, "TASK_MISMATCH",
             says=["TagTokens"],
@@ -196,5 +243,6 @@ CASES = [
     *_bad_inputs(),
     *_bad_options(),
     Case(7, "over-the-size-limit", _over_the_size_limit),
+    Case(7, "over-the-size-limit-elsewhere", _over_the_size_limit_elsewhere),
     Case(24, "on-the-other-listener", _services_on_the_other_listener),
 ]  # fmt: skip

@@ -3,21 +3,24 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
-import psutil
 
 from adaptermux.v1 import infer_pb2
 from tests.contract.world import MAX_STREAMED, Case, World, assert_refused, refusal
 from tests.e2e.expected import TEXTS
 from tests.e2e.harness import eventually, plain_channel
+from tests.fuzz.frames import DATA, PREFACE, split
+from tests.fuzz.record_corpus import CORPUS
 
 _NUM_IDLE = 1000
 _MAX_IDLE_BYTES = 100 << 20
 _NUM_UNREAD = 150
+_NUM_VANISHING = 6
 _CLASSIFY = "/adaptermux.v1.Infer/Classify"
+_SET_ALIAS = "/adaptermux.v1.AdapterAdmin/SetAlias"
 _STREAM = "/adaptermux.v1.Infer/StreamAnalyze"
 _MALFORMED = (b"\xff" * 100, b"\x0a\xff\xff\xff\xff\x0f", b"\x12\x04\x0a\x02\xff\xfe")
 _NOT_HTTP2 = {
@@ -28,24 +31,23 @@ _NOT_HTTP2 = {
 }
 
 
-def _no_call(name: str, content: bytes) -> Case:
+def _no_call(name: str, content: bytes, listener: str) -> Case:
     async def scenario(world: World) -> None:
-        async with _connection(world) as (reader, writer):
+        async with _connection(world, listener) as (reader, writer):
             writer.write(content)
             # The server closes the connection, after a GOAWAY at most.
             said = await asyncio.wait_for(_read_all(reader), 20)
         assert len(said) < 1000
         assert b"Traceback" not in said
 
-    return Case(11, name, scenario)
+    return Case(11, f"{name}-{listener}", scenario)
 
 
 async def _tls_to_plain(world: World) -> None:
-    host, _, port = world.harness.server.data_address.rpartition(":")
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
-        await asyncio.wait_for(asyncio.open_connection(host, int(port), ssl=context), 20)
+        await asyncio.wait_for(asyncio.open_connection(*_address(world), ssl=context), 20)
     except (ssl.SSLError, ConnectionError):
         return
     raise AssertionError("a plain listener finished a TLS handshake")
@@ -53,34 +55,35 @@ async def _tls_to_plain(world: World) -> None:
 
 async def _malformed_message(world: World) -> None:
     for content in _MALFORMED:
-        error = await refusal(_raw(world, _CLASSIFY)(content))
+        error = await refusal(_raw(world.data, _CLASSIFY)(content))
         assert_refused(error, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", fields=["request"])
+    error = await refusal(_raw(world.control, _SET_ALIAS)(_MALFORMED[0]))
+    assert_refused(error, grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", fields=["request"])
 
 
 async def _malformed_in_a_stream(world: World) -> None:
     good = infer_pb2.StreamAnalyzeRequest(request_id="good", request=_analyze("sentiment"))
-    call: Any = world.harness.data.stream_stream(
-        _STREAM, response_deserializer=infer_pb2.StreamAnalyzeResponse.FromString
-    )
+    call: Any = world.data.stream_stream(_STREAM, response_deserializer=infer_pb2.StreamAnalyzeResponse.FromString)
     responses = [each async for each in call(iter([*_MALFORMED, good.SerializeToString()]))]
     codes = sorted((each.request_id, each.error.code) for each in responses)
     assert [*[("", grpc.StatusCode.INVALID_ARGUMENT.value[0])] * len(_MALFORMED), ("good", 0)] == codes
 
 
-def _raw(world: World, method: str) -> Any:
+def _raw(channel: grpc.aio.Channel, method: str) -> Any:
     """A unary method of which any bytes may be sent."""
-    return world.harness.data.unary_unary(method)
+    return channel.unary_unary(method)
 
 
 async def _unknown_method(world: World) -> None:
     for method in ("/adaptermux.v1.Infer/Nothing", "/nothing.v1.Nothing/Classify", "/"):
-        error = await refusal(_raw(world, method)(b""))
-        assert grpc.StatusCode.UNIMPLEMENTED == error.code
+        for channel in (world.data, world.control):
+            error = await refusal(_raw(channel, method)(b""))
+            assert grpc.StatusCode.UNIMPLEMENTED == error.code
 
 
 async def _vanishes_in_the_queue(world: World) -> None:
     async with world.harness.occupied(world.embed):
-        channel = plain_channel(world.harness.server.data_address)
+        channel = plain_channel(world.data_address)
         request = infer_pb2.ClassifyRequest(adapter="sentiment", inputs=[infer_pb2.Input(text=TEXTS[0])] * 4)
         method: Any = channel.unary_unary(_CLASSIFY)
         call = method(request.SerializeToString())
@@ -91,15 +94,32 @@ async def _vanishes_in_the_queue(world: World) -> None:
     assert call.done()
 
 
+async def _vanishes_in_an_upload(world: World) -> None:
+    """Its connection is gone in the middle of a file: nothing of it stays, neither in the store nor open."""
+    recorded = split((CORPUS / "admin-upload.h2").read_bytes())
+    last_chunk = max(at for at, frame in enumerate(recorded) if frame.type == DATA and frame.payload)
+    begun = PREFACE + b"".join(map(bytes, recorded[:last_chunk]))
+    before, num_open = (await world.status()).memory.store_bytes, world.process.num_fds()
+    async with AsyncExitStack() as stack:
+        for _ in range(_NUM_VANISHING):
+            _, writer = await stack.enter_async_context(_connection(world, "admin"))
+            writer.write(begun)
+        # Sockets and files.
+        await eventually(lambda: world.process.num_fds() > num_open + _NUM_VANISHING)
+        await world.assert_answers()
+    await eventually(lambda: world.process.num_fds() <= num_open)
+    assert before == (await world.status()).memory.store_bytes
+
+
 async def _slow_reader(world: World) -> None:
     """It sends request after request and reads no response: the server stops reading long before the last."""
     # Responses of some 90 KB: much more, all together, than flow control lets through unread.
     await world.load("wordy", world.root / "pos", labels=[letter * 500 for letter in "abc"])
-    accepted = world.harness.scheduler.status().rows.accepted
+    accepted = (await world.status()).rows.accepted
     stream = world.infer.StreamAnalyze()
     writing = asyncio.create_task(_write_all(stream))
     await _settled(world)
-    num_ahead = world.harness.scheduler.status().rows.accepted - accepted
+    num_ahead = (await world.status()).rows.accepted - accepted
     assert MAX_STREAMED <= num_ahead <= _NUM_UNREAD * 2 // 3
     await world.assert_answers()
 
@@ -125,28 +145,32 @@ async def _write_all(stream: Any) -> None:
 async def _settled(world: World) -> None:
     """Return once the server has taken no further row for a while."""
     last = -1
-    while last != (now := world.harness.scheduler.status().rows.accepted):
+    while last != (now := (await world.status()).rows.accepted):
         last = now
         await asyncio.sleep(0.5)
 
 
 async def _idle_connections(world: World) -> None:
-    process = psutil.Process()
-    before = process.memory_info().rss
-    host, _, port = world.harness.server.data_address.rpartition(":")
-    opened = [await asyncio.open_connection(host, int(port)) for _ in range(_NUM_IDLE)]
+    before, num_open = world.process.memory_info().rss, world.process.num_fds()
+    opened = [await asyncio.open_connection(*_address(world)) for _ in range(_NUM_IDLE)]
     try:
         await world.assert_answers()
-        assert process.memory_info().rss - before < _MAX_IDLE_BYTES
+        assert world.process.memory_info().rss - before < _MAX_IDLE_BYTES
     finally:
         for _, writer in opened:
             writer.transport.abort()
+    await eventually(lambda: world.process.num_fds() < num_open + _NUM_IDLE // 10)
+
+
+def _address(world: World, listener: str = "data") -> tuple[str, int]:
+    address = world.data_address if listener == "data" else world.admin_address
+    host, _, port = address.rpartition(":")
+    return host, int(port)
 
 
 @asynccontextmanager
-async def _connection(world: World) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    host, _, port = world.harness.server.data_address.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+async def _connection(world: World, listener: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection(*_address(world, listener))
     yield reader, writer
     writer.transport.abort()
 
@@ -159,12 +183,13 @@ async def _read_all(reader: asyncio.StreamReader) -> bytes:
 
 
 CASES = [
-    *(_no_call(name, content) for name, content in _NOT_HTTP2.items()),
+    *(_no_call(name, content, listener) for name, content in _NOT_HTTP2.items() for listener in ("data", "admin")),
     Case(11, "tls-to-plain", _tls_to_plain),
     Case(11, "malformed-message", _malformed_message),
     Case(11, "malformed-message-in-a-stream", _malformed_in_a_stream),
     Case(11, "unknown-method", _unknown_method),
-    Case(12, "client-vanishes-in-the-queue", _vanishes_in_the_queue),
+    Case(12, "client-vanishes-in-the-queue", _vanishes_in_the_queue, inside=True),
+    Case(12, "client-vanishes-in-an-upload", _vanishes_in_an_upload),
     Case(12, "slow-reader", _slow_reader),
     Case(12, "idle-connections", _idle_connections),
 ]

@@ -69,8 +69,9 @@ _LAYERS: Mapping[str, Check] = {
     "layers_pattern": optional(either(names, module_name)),
 }
 _PATTERNS: Mapping[str, Check] = {
-    "rank_pattern": optional(module_map(_rank)),
-    "alpha_pattern": optional(module_map(_alpha)),
+    # PEFT itself fails at null here.
+    "rank_pattern": module_map(_rank),
+    "alpha_pattern": module_map(_alpha),
 }
 _TARGETS_REQUIRED = frozenset({"target_modules"})
 

@@ -12,6 +12,7 @@ from adaptermux_server.cli.options import with_settings
 from adaptermux_server.config import Configuration, ServerSettings
 
 _EXIT_FAILED = 1
+_GRPC_LOGGER = "grpc._cython.cygrpc"
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -51,12 +52,19 @@ def _configure_logging(settings: ServerSettings) -> None:
         )
     )
     logging.basicConfig(level=_LEVELS[settings.log_level], handlers=[handler])
+    logging.getLogger(_GRPC_LOGGER).addFilter(_is_no_callers_doing)
     logging.captureWarnings(True)
     structlog.configure(
         processors=[*common, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.log_level]),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
+
+
+def _is_no_callers_doing(record: logging.LogRecord) -> bool:
+    """Leave out what gRPC says, with a traceback, of callers that are gone or whose path is no text."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or kind.__name__ not in ("ExecuteBatchError", "UnicodeDecodeError")
 
 
 def _run(settings: ServerSettings) -> int:
