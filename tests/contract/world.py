@@ -55,6 +55,12 @@ class World:
     inner: Harness | None = None
     """None: the server is a process of its own."""
 
+    @classmethod
+    def around(cls, harness: Harness, ground: Ground) -> "World":
+        """Of a server in this process."""
+        addresses = harness.server.data_address, harness.server.admin_address
+        return cls(ground, *addresses, harness.data, harness.control, psutil.Process(), harness)
+
     @property
     def harness(self) -> Harness:
         """The inner parts, for cases that are marked so."""
@@ -192,9 +198,7 @@ async def world_inside(ground: Ground, **settings: Any) -> AsyncIterator[World]:
         "num_threads": 1,
     }
     async with served(**{**usual, **settings}) as harness:
-        server = harness.server
-        addresses = server.data_address, server.admin_address
-        yield World(ground, *addresses, harness.data, harness.control, psutil.Process(), harness)
+        yield World.around(harness, ground)
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from adaptermux_server.types import Task
-from tests.contract.world import World
+from tests.contract.world import Ground, World
 from tests.e2e.expected import Expected
 from tests.e2e.harness import served
 from tests.faults.server_forks import Forks
@@ -41,7 +41,7 @@ async def the_world(folders: tuple[Path, Path]) -> AsyncIterator[World]:
     async with served(
         model=str(base), adapters=adapters, adapter_roots=(str(root),), adapters_per_tree=2, num_threads=1
     ) as harness:
-        yield World(harness, root, base, expected)
+        yield World.around(harness, Ground(root, base, expected))
 
 
 @pytest.fixture(scope="session")

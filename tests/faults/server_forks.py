@@ -35,7 +35,11 @@ class Forks:
 
     def __init__(self) -> None:
         command = [sys.executable, "-m", "tests.faults.server_forks"]
-        self._program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # Set already, or the server would start over as another process, and not as a fork.
+        environment = {**os.environ, "GRPC_VERBOSITY": "NONE"}
+        self._program = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def __enter__(self) -> Self:
         return self

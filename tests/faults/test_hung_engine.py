@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from adaptermux_client.errors import from_rpc_error
 from adaptermux_server.engine.prepare import PreparedAdapter
 from adaptermux_server.types import Task
-from tests.contract.world import World
+from tests.contract.world import Ground, World
 from tests.e2e.expected import Expected
 from tests.e2e.harness import ScriptedExecutor, eventually, served
 
@@ -46,7 +46,7 @@ async def world(folders: tuple[Path, Path]) -> AsyncIterator[World]:
         max_queued_rows_per_adapter=_MAX_QUEUED_ROWS,
         executor="switch",
     ) as harness:
-        yield World(harness, root, base, expected)
+        yield World.around(harness, Ground(root, base, expected))
 
 
 def _health(channel: grpc.aio.Channel) -> Any:
