@@ -136,12 +136,7 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
         application = build_application(registry, lambda: serving.is_ready, live)
         metrics_address = await building.serve_http(settings.metrics_address, application, stack)
         stack.push_async_callback(_stop, listeners)
-        # Before anybody can ask for a change: what was registered comes first.
-        await control.restoring.run()
-        data_address, admin_address = [await listener.start() for listener in listeners]
-        await control.restoring.bring_up_pinned()
-        await load_at_start(control, {id_: settings.resolved(folder) for id_, folder in settings.adapters.items()})
-        control.upkeep.start()
+        data_address, admin_address = await _come_up(settings, control, listeners)
         stack.push_async_callback(watchdog.close)
         stack.push_async_callback(_drain, serving, control, scheduler, settings.drain_seconds)
         # What comes before, such as loads at the start, may take its time.
@@ -149,6 +144,20 @@ async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
         await serving.accept(True)
         _log.info("serving", model=settings.shown_model_id, seconds=round(time.time() - start_time, 1))
         yield RunningServer(data_address, admin_address, metrics_address)
+
+
+async def _come_up(
+    settings: ServerSettings, control: ControlPlane, listeners: tuple[Listener, Listener]
+) -> tuple[str, str]:
+    """Restore and load what is to serve from the start; gives the listeners' addresses."""
+    # Before anybody can ask for a change: what was registered comes first.
+    await control.restoring.run()
+    data, admin = listeners
+    addresses = await data.start(), await admin.start()
+    await control.restoring.bring_up_pinned()
+    await load_at_start(control, {id_: settings.resolved(folder) for id_, folder in settings.adapters.items()})
+    control.upkeep.start()
+    return addresses
 
 
 async def _stop(listeners: tuple[Listener, ...]) -> None:

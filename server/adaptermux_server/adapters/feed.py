@@ -4,7 +4,6 @@ All watchers read one log; a watcher is no more than a place in it, so a slow on
 the log gets a snapshot again, which is the newest state of each key. Owned by the event loop.
 """
 
-import asyncio
 import re
 import secrets
 from collections import deque
@@ -14,6 +13,7 @@ from enum import Enum
 from typing import Generic, TypeVar
 
 from adaptermux_server.errors import InvalidRequestError
+from adaptermux_server.news import News
 
 DEFAULT_LOG_SIZE = 10_000
 
@@ -66,7 +66,7 @@ class ChangeFeed(Generic[_Value]):
         self._log: deque[FeedEvent[_Value]] = deque(maxlen=log_size)
         self._last = 0
         """The number of the newest change; the first has 1."""
-        self._news = asyncio.Event()
+        self._news = News()
         self._closed = False
 
     def publish(self, kind: EventKind, key: str, value: _Value | None) -> None:
@@ -76,7 +76,7 @@ class ChangeFeed(Generic[_Value]):
         """
         self._last += 1
         self._log.append(FeedEvent(kind, key, value, self._token()))
-        self._wake()
+        self._news.tell()
 
     async def watch(self, token: str = "") -> AsyncGenerator[FeedEvent[_Value], None]:
         """Give a snapshot and then every change, until the feed is closed.
@@ -102,17 +102,12 @@ class ChangeFeed(Generic[_Value]):
     def close(self) -> None:
         """End all watchers, now and later."""
         self._closed = True
-        self._wake()
+        self._news.tell()
 
     @property
     def _forgotten(self) -> int:
         """The number of the newest change that has left the log."""
         return self._last - len(self._log)
-
-    def _wake(self) -> None:
-        # Each event wakes those that wait for it once; nobody has to clear it, so nobody can miss it.
-        self._news.set()
-        self._news = asyncio.Event()
 
     def _token(self) -> str:
         return f"{self._epoch}-{self._last}"

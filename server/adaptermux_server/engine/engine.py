@@ -92,7 +92,7 @@ class Engine:
 
     async def run(self, plan: BatchPlan) -> BatchResult:
         """Compute a plan; see `Executor.run`."""
-        return await self._call(self._model_thread, self._noted, self._executor.run, plan)
+        return await self._command_of(self._executor.run, plan)
 
     async def prepare(
         self, checkpoint: Checkpoint, *, labels: tuple[str, ...], problem_type: ProblemType | None
@@ -102,15 +102,15 @@ class Engine:
 
     async def install(self, slot: int, prepared: PreparedAdapter) -> None:
         """Put it into a free slot; after an error the slot is free as before."""
-        await self._call(self._model_thread, self._noted, self._executor.install, slot, prepared)
+        await self._command_of(self._executor.install, slot, prepared)
 
     async def evict(self, slot: int) -> PreparedAdapter | None:
         """Free a slot; gives back what can be installed again, if there is such a thing."""
-        return await self._call(self._model_thread, self._noted, self._executor.evict, slot)
+        return await self._command_of(self._executor.evict, slot)
 
     async def remove(self, slot: int) -> None:
         """Free a slot for good."""
-        await self._call(self._model_thread, self._noted, self._executor.remove, slot)
+        await self._command_of(self._executor.remove, slot)
 
     def memory(self) -> EngineMemory:
         """What the tensors take now."""
@@ -121,6 +121,9 @@ class Engine:
         self._closed = True
         self._prepare_thread.shutdown()
         self._model_thread.shutdown()
+
+    async def _command_of(self, function: Callable[[*_Args], _Result], *args: *_Args) -> _Result:
+        return await self._call(self._model_thread, self._noted, function, *args)
 
     async def _call(self, thread: ThreadPoolExecutor, function: Callable[[*_Args], _Result], *args: *_Args) -> _Result:
         if self._closed:

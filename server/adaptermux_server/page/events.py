@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
+from adaptermux_server.news import News
 from adaptermux_server.scheduler.recorder import BatchRecorder, Recorded
 from adaptermux_server.types import BatchRecord
 
@@ -36,7 +37,7 @@ class EventLog:
         self._num_forwards = 0
         self._num_listeners = 0
         self._filling: asyncio.Task[None] | None = None
-        self._changed = asyncio.Event()
+        self._news = News()
         self._closed = False
 
     @property
@@ -92,21 +93,17 @@ class EventLog:
         self._frames.append(frame(recorded, self._num_forwards))
         self._num_forwards += len(recorded.batches)
         self._num_frames += 1
-        self._wake()
+        self._news.tell()
 
     def _end(self) -> None:
         self._closed = True
-        self._wake()
-
-    def _wake(self) -> None:
-        # Who waits holds the old event, which stays set; who comes later waits for the next.
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self._news.tell()
 
     async def _changes_within(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                return await self._changed.wait()
+                await self._news.wait()
+                return True
         except TimeoutError:
             return False
 

@@ -4,11 +4,11 @@ All watchers read one log; a watcher is no more than a place in it, so a slow on
 loop.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
+from adaptermux_server.news import News
 from adaptermux_server.types import BatchPlan, BatchRecord, BatchResult, RowRecord
 
 DEFAULT_LOG_SIZE = 1024
@@ -30,7 +30,7 @@ class BatchRecorder:
     def __init__(self, log_size: int = DEFAULT_LOG_SIZE) -> None:
         self._log: deque[BatchRecord] = deque(maxlen=log_size)
         self._num_recorded = 0
-        self._grown = asyncio.Event()
+        self._news = News()
         self._closed = False
         self.observers: list[Callable[[BatchRecord], None]] = []
         """Called with each forward in the step that ends it: they must be quick, and not raise."""
@@ -46,29 +46,24 @@ class BatchRecorder:
         self._num_recorded += 1
         for observe in self.observers:
             observe(batch)
-        self._wake()
+        self._news.tell()
 
     def close(self) -> None:
         """End all watches."""
         self._closed = True
-        self._wake()
+        self._news.tell()
 
     async def watch(self) -> AsyncGenerator[Recorded, None]:
         """Yield forwards from now on, as many at once as have ended since the last; ends with `close`."""
         seen = self._num_recorded
         while not self._closed:
             if seen == self._num_recorded:
-                await self._grown.wait()
+                await self._news.wait()
                 continue
             num_new = self._num_recorded - seen
             kept = tuple(self._log)[-num_new:]
             seen = self._num_recorded
             yield Recorded(kept, num_new - len(kept))
-
-    def _wake(self) -> None:
-        # Who waits holds the old event, which stays set; who comes later waits for the next.
-        self._grown.set()
-        self._grown = asyncio.Event()
 
 
 def record_of(plan: BatchPlan, result: BatchResult, started_at: float) -> BatchRecord:
@@ -78,8 +73,7 @@ def record_of(plan: BatchPlan, result: BatchResult, started_at: float) -> BatchR
     return BatchRecord(
         rows=_row_records(plan, started_at),
         started_at=started_at,
-        # To find that none is needed takes a moment too.
-        traversal_seconds=result.traversal_seconds if result.num_traversals else 0.0,
+        traversal_seconds=result.traversal_seconds,
         compute_seconds=result.compute_seconds,
         kernel=result.kernels[0] if result.kernels else None,
         num_padded_tokens=plan.num_padded_tokens,

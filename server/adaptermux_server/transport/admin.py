@@ -1,7 +1,6 @@
 """Service `AdapterAdmin`: each handler checks the request, delegates, and converts the answer."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
 
 from adaptermux.v1 import adapter_admin_pb2, adapter_admin_pb2_grpc
 from adaptermux_server.adapters.control import ControlPlane
@@ -120,22 +119,18 @@ class AdapterAdminServicer(adapter_admin_pb2_grpc.AdapterAdminServicer):
         )
 
     @server_stream
-    async def WatchAdapters(
+    def WatchAdapters(
         self, request: adapter_admin_pb2.WatchAdaptersRequest, context: Context
     ) -> AsyncGenerator[adapter_admin_pb2.WatchAdaptersResponse, None]:
         """See adapter_admin.proto."""
-        async with aclosing(watch_adapters(self._registry.feed, request.resume_token)) as responses:
-            async for response in responses:
-                yield response
+        return watch_adapters(self._registry.feed, request.resume_token)
 
     @server_stream
-    async def WatchBatches(
+    def WatchBatches(
         self, request: adapter_admin_pb2.WatchBatchesRequest, context: Context
     ) -> AsyncGenerator[adapter_admin_pb2.WatchBatchesResponse, None]:
         """See adapter_admin.proto."""
-        async with aclosing(watch_batches(self._scheduler)) as responses:
-            async for response in responses:
-                yield response
+        return watch_batches(self._scheduler)
 
     @unary
     async def GetServerStatus(

@@ -25,7 +25,7 @@ _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
 Context = grpc.aio.ServicerContext[Any, Any]
 
-_CODE_OF_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+CODE_OF_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def unary(
@@ -44,7 +44,7 @@ def unary(
             raise
         except Exception as error:
             status = status_of(error)
-            code = _CODE_OF_NUMBER[status.code]
+            code = CODE_OF_NUMBER[status.code]
             await abort(context, status)
         finally:
             observe(servicer.rpc_metrics, handler.__name__, code, started)
@@ -81,7 +81,7 @@ def server_stream(
             code = grpc.StatusCode.OK
         except Exception as error:
             status = status_of(error)
-            code = _CODE_OF_NUMBER[status.code]
+            code = CODE_OF_NUMBER[status.code]
             await abort(context, status)
         finally:
             observe(servicer.rpc_metrics, handler.__name__, code, started)

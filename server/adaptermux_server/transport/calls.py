@@ -7,9 +7,9 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import grpc
 import structlog
@@ -19,13 +19,10 @@ from structlog.contextvars import bind_contextvars
 
 from adaptermux_server.tracing.calls import Call, current_call
 from adaptermux_server.tracing.server_spans import note_end, server_span
-from adaptermux_server.transport.border import Context
-from adaptermux_server.transport.outcome import CODE_OF_NUMBER, code_of, info_of, sent_info
+from adaptermux_server.transport.border import CODE_OF_NUMBER, Context
+from adaptermux_server.transport.outcome import code_of, info_of, sent_info
 from adaptermux_server.transport.security.callers import current_caller
-from adaptermux_server.transport.security.handlers import replaced, served_by, split_method
-
-if TYPE_CHECKING:  # generic in the stubs alone
-    _Handler = grpc.RpcMethodHandler[Any, Any]
+from adaptermux_server.transport.security.handlers import ServiceInterceptor, replaced, served_by
 
 REQUEST_ID = "x-request-id"
 # Visible ASCII without the space: one word in a line of the log, whatever its form.
@@ -38,28 +35,17 @@ _LEVELS = {
 }
 
 
-class Calls(grpc.aio.ServerInterceptor):
+class Calls(ServiceInterceptor):
     """Accompanies the calls of one service."""
 
     def __init__(self, service_name: str, tracer: Tracer | None) -> None:
         """`tracer`: None: no call is traced."""
-        self._service_name, self._tracer = service_name, tracer
+        super().__init__(service_name)
+        self._tracer = tracer
         # Bound once: for each call this would cost as much as the rest of it.
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__).bind()
 
-    async def intercept_service(
-        self,
-        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]]",
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> "_Handler | None":
-        """Wrap the handler in what goes along with its calls."""
-        handler: Any = await continuation(handler_call_details)
-        service, rpc = split_method(handler_call_details.method)
-        if handler is not None and service == self._service_name:
-            handler = self._accompanied(handler, rpc)
-        return cast("_Handler | None", handler)
-
-    def _accompanied(self, handler: Any, rpc: str) -> Any:
+    def _wrapped(self, handler: Any, rpc: str) -> Any:
         inner = served_by(handler)
 
         async def answer(request: Any, context: Context) -> Any:

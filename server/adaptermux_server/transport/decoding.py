@@ -3,16 +3,13 @@
 Left to itself, gRPC answers them UNKNOWN with the text of the decoder's exception.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-import grpc
 from google.protobuf.message import DecodeError
 
 from adaptermux_server.errors import InvalidRequestError
-
-if TYPE_CHECKING:  # generic in the stubs alone
-    _Handler = grpc.RpcMethodHandler[Any, Any]
+from adaptermux_server.transport.security.handlers import ServiceInterceptor
 
 _Request = TypeVar("_Request")
 
@@ -24,22 +21,11 @@ class Undecodable:
     """Of a streamed request: not known, so the response that refuses it has none."""
 
 
-class Decoding(grpc.aio.ServerInterceptor):
+class Decoding(ServiceInterceptor):
     """Hands `Undecodable` to the handlers of one service where decoding fails; they pass it to `checked`."""
 
-    def __init__(self, service_name: str) -> None:
-        self._prefix = f"/{service_name}/"
-
-    async def intercept_service(
-        self,
-        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]]",
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> "_Handler | None":
-        """Wrap the handler's decoder."""
-        handler: Any = await continuation(handler_call_details)
-        if handler is not None and str(handler_call_details.method).startswith(self._prefix):
-            handler = handler._replace(request_deserializer=_lenient(handler.request_deserializer))
-        return cast("_Handler | None", handler)
+    def _wrapped(self, handler: Any, rpc: str) -> Any:
+        return handler._replace(request_deserializer=_lenient(handler.request_deserializer))
 
 
 def checked(request: _Request) -> _Request:

@@ -1,7 +1,6 @@
 """Service `Infer`: each handler checks the request, delegates, and converts the answer."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
 
@@ -67,14 +66,12 @@ class InferServicer(infer_pb2_grpc.InferServicer):
         return await self._analyze(checks.check_analyze(request), context, convert.analyze_response)
 
     @server_stream
-    async def StreamAnalyze(
+    def StreamAnalyze(
         self, request_iterator: AsyncIterator[infer_pb2.StreamAnalyzeRequest], context: Context
     ) -> AsyncGenerator[infer_pb2.StreamAnalyzeResponse, None]:
         """See infer.proto."""
         stream = RequestStream(self._service, self._max_concurrent_streamed, self._access, context)
-        async with aclosing(stream.responses(request_iterator)) as responses:
-            async for response in responses:
-                yield response
+        return stream.responses(request_iterator)
 
     @unary
     async def Tokenize(self, request: infer_pb2.TokenizeRequest, context: Context) -> infer_pb2.TokenizeResponse:

@@ -6,10 +6,9 @@ from typing import Any
 import grpc
 from google.rpc import error_details_pb2, status_pb2
 
-from adaptermux_server.transport.border import Context
+from adaptermux_server.transport.border import CODE_OF_NUMBER, Context
 
 _DETAILS_KEY = "grpc-status-details-bin"
-CODE_OF_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def code_of(error: BaseException | None, context: Context) -> grpc.StatusCode:

@@ -70,7 +70,7 @@ class SwitchExecutor:
         resident = self._slots[slot]
         started = time.perf_counter()
         num_traversals = _activate(resident.tree, slot)
-        activated = time.perf_counter()
+        activated = time.perf_counter() if num_traversals else started
         values = self._compute(plan, resident)
         return BatchResult(
             values=values,

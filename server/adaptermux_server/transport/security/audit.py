@@ -2,21 +2,17 @@
 
 import logging
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
-import grpc
 import structlog
 
 from adaptermux_server.transport.border import Context
 from adaptermux_server.transport.outcome import code_of, sent_info
 from adaptermux_server.transport.security.callers import current_caller
-from adaptermux_server.transport.security.handlers import replaced, served_by, split_method
-
-if TYPE_CHECKING:  # generic in the stubs alone
-    _Handler = grpc.RpcMethodHandler[Any, Any]
+from adaptermux_server.transport.security.handlers import ServiceInterceptor, replaced, served_by
 
 LOGGER = "audit"
 _MAX_CHARACTERS = 256
@@ -26,30 +22,18 @@ _COMMON_NAME = "x509_common_name"
 _Facts = dict[str, object]
 
 
-class Audit(grpc.aio.ServerInterceptor):
+class Audit(ServiceInterceptor):
     """Logs the calls of one service. It stands before authentication, so that refused calls are logged too."""
 
     def __init__(self, service_name: str) -> None:
-        self._service_name = service_name
+        super().__init__(service_name)
         # Whatever else the operator chose to log: these lines are no chatter.
         logging.getLogger(LOGGER).setLevel(logging.INFO)
         self._log: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
             logging.getLogger(LOGGER), wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
         )
 
-    async def intercept_service(
-        self,
-        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]]",
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> "_Handler | None":
-        """Wrap the handler in what logs its calls."""
-        handler: Any = await continuation(handler_call_details)
-        service, rpc = split_method(handler_call_details.method)
-        if handler is not None and service == self._service_name:
-            handler = self._logged(handler, rpc)
-        return cast("_Handler | None", handler)
-
-    def _logged(self, handler: Any, rpc: str) -> Any:
+    def _wrapped(self, handler: Any, rpc: str) -> Any:
         inner = served_by(handler)
 
         async def answer(request: Any, context: Context) -> Any:
